@@ -48,6 +48,7 @@ type Connection struct {
 	Source     string     `json:"source"` // ARM id of the compute
 	State      string     `json:"state"`
 	Infix      string     `json:"infix,omitempty"` // upper-cased name inside setting names; chosen once, at create
+	Named      bool       `json:"named,omitempty"` // Infix has been chosen
 	Properties Properties `json:"properties"`
 	System     SystemData `json:"system"`
 	Problem    *Problem   `json:"problem,omitempty"` // why State is Failed
@@ -171,3 +172,18 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(Mask), nil }
 
 // FoldID is the comparison form of an ARM id or a connection name.
 func FoldID(s string) string { return strings.ToLower("/" + strings.TrimLeft(s, "/")) }
+
+// TypeOf returns the resource type an ARM id ends in, as written there, such as
+// Microsoft.Web/sites; "" when the id names no provider.
+func TypeOf(id string) string {
+	at := strings.LastIndex(strings.ToLower(id), "/providers/")
+	if at < 0 {
+		return ""
+	}
+	segments := strings.Split(id[at+len("/providers/"):], "/")
+	parts := segments[:1]
+	for n := 1; n < len(segments); n += 2 {
+		parts = append(parts, segments[n])
+	}
+	return strings.Join(parts, "/")
+}

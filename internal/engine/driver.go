@@ -7,15 +7,12 @@ import (
 	"github.com/patchbay/patchbay/internal/plan"
 )
 
-// Right is one management action on one scope, such as
-// Microsoft.Web/sites/config/write on a site's id.
-type Right struct {
-	Action string
-	Scope  string
-}
+// Right is one management action on one scope; it lives in connection so that
+// drivers need no import of engine.
+type Right = connection.Right
 
 // Basis is what one read found; only the driver that made it can look inside.
-type Basis any
+type Basis = any
 
 // Driver observes and changes the facets of one kind on one type of resource.
 //
@@ -50,9 +47,8 @@ type Driver interface {
 // map is built in package app and visible there as a whole.
 type Drivers map[connection.Kind]map[string]Driver
 
-// Facts are what is known of source and target before facets are derived:
-// hosts, keys, network state. Secret ones are Hidden values.
-type Facts map[string]connection.Value
+// Facts are what is known of source and target before facets are derived.
+type Facts = connection.Facts
 
 // Targets knows the catalog: what a pair supports, what is read of a target, and
 // which facets a connection stands for.
@@ -72,13 +68,7 @@ type Targets interface {
 }
 
 // Finding is one item of a validation, in the order of the published item names.
-type Finding struct {
-	Name        string `json:"name"`        // "Target resource existence validated."
-	Result      string `json:"result"`      // success, warning, failure
-	Description string `json:"description"` // empty when fine
-	Code        string `json:"code,omitempty"`
-	Fix         string `json:"fix,omitempty"`
-}
+type Finding = connection.Finding
 
 // Prober knocks at a target's own protocol as the app would.
 type Prober interface {

@@ -76,6 +76,8 @@ type Change struct {
 	// assignment that is an orphan now.
 	Was  map[string]string `json:"was,omitempty"`
 	Note string            `json:"note,omitempty"`
+	// Obsolete marks a facet the connection no longer wants: it is let go when the plan has run.
+	Obsolete bool `json:"obsolete,omitempty"`
 }
 
 // Writes tells whether the change touches the world.

@@ -1,0 +1,37 @@
+package connection
+
+// Facts are what is known of source and target before facets are derived:
+// hosts, keys, network state. Secret ones are Hidden values.
+type Facts map[string]Value
+
+// Names of facts that more than one room reads; the catalog's files name the rest.
+const (
+	FactHost      = "host"             // host name of the target, without a port
+	FactEndpoint  = "endpoint"         // address of the target as a URL
+	FactState     = "state"            // the target's own word for its state
+	FactStopped   = "stopped"          // "true" when that word means stopped
+	FactStart     = "startCommand"     // command that starts a stopped target
+	FactProtocol  = "protocol"         // which probe knocks: postgres, redis, blob
+	FactAudience  = "audience"         // resource an identity's token is made for
+	FactWarning   = "warning"          // sentence for the operation's message; absent when all is well
+	FactAddresses = "source.addresses" // outbound addresses of the source, separated by commas
+)
+
+// Text returns the text of a fact, "" when it is not known.
+func (f Facts) Text(name string) string { return f[name].Text }
+
+// Results of a finding.
+const (
+	ResultSuccess = "success"
+	ResultWarning = "warning"
+	ResultFailure = "failure"
+)
+
+// Finding is one item of a validation, in the order of the published item names.
+type Finding struct {
+	Name        string `json:"name"`        // "Target resource existence validated."
+	Result      string `json:"result"`      // success, warning, failure
+	Description string `json:"description"` // empty when fine
+	Code        string `json:"code,omitempty"`
+	Fix         string `json:"fix,omitempty"`
+}

@@ -1,0 +1,338 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/ledger"
+	"github.com/patchbay/patchbay/internal/plan"
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// operate runs one leased operation to its end. When ctx ends first (shutdown, or
+// the lease was lost) the operation is left as it is for whoever takes it next.
+func (e *Engine) operate(ctx context.Context, op *ledger.Operation, lease *ledger.Lease) error {
+	r := &run{Engine: e, uid: op.UID, op: op, lease: lease}
+	ctx = e.Trace(ctx, op.Correlation)
+	taken := "taken"
+	if !op.Started.IsZero() {
+		taken = "taken over from a process that is gone"
+	}
+	if err := r.journal(ctx, ledger.Entry{Phase: ledger.PhaseStart, Note: taken}); err != nil {
+		return err
+	}
+	if op.Undo {
+		return r.takeBack(ctx)
+	}
+	switch op.Verb {
+	case ledger.VerbValidate:
+		return r.validate(ctx)
+	case ledger.VerbDelete:
+		return r.remove(ctx)
+	}
+	return r.change(ctx)
+}
+
+// change runs a create, update or repair.
+func (r *run) change(ctx context.Context) error {
+	c, err := r.wanted(ctx)
+	if err != nil {
+		return r.fail(ctx, c, err)
+	}
+	p, err := r.planChange(r.Memo(ctx), c)
+	if err == nil {
+		err = r.execute(ctx, p)
+	}
+	if err != nil {
+		return r.fail(ctx, c, err)
+	}
+	if err := r.claimQuiet(ctx, p); err != nil {
+		return err
+	}
+	c.State, c.Problem, c.Named = connection.StateSucceeded, nil, true
+	if r.moved {
+		r.op.Message = "The rights of the app's identity are in place and readable; that they already work on the data plane is not proven."
+	}
+	return r.finish(ctx, ledger.Succeeded, c, nil)
+}
+
+// wanted is the connection an operation is to make true.
+func (r *run) wanted(ctx context.Context) (*connection.Connection, error) {
+	if r.op.Wanted != nil {
+		c := *r.op.Wanted
+		return &c, r.name(ctx, &c)
+	}
+	c := *r.op.Before
+	return &c, nil
+}
+
+func (r *run) planChange(ctx context.Context, c *connection.Connection) (*plan.Plan, error) {
+	secrets, err := r.secrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Targets.Check(c, secrets); err != nil {
+		return nil, err
+	}
+	_, facets, err := r.derive(ctx, c, secrets)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]connection.Key, 0, len(facets))
+	for _, f := range facets {
+		if !f.Scaffold {
+			keys = append(keys, f.Key)
+		}
+	}
+	if err := r.Ledger.Claim(ctx, r.lease, r.uid, keys); err != nil {
+		return nil, storeProblem(err)
+	}
+	return r.plan(ctx, facets, r.contextOf(ctx, r.op.Before, c), modeOf(r.op.Verb, r.op.Force))
+}
+
+// secrets are those given with the operation laid over those kept.
+func (r *run) secrets(ctx context.Context) (connection.Secrets, error) {
+	given, err := r.Ledger.Given(ctx, r.op.ID)
+	if err != nil {
+		return nil, storeProblem(err)
+	}
+	joined := connection.Secrets{}
+	if r.op.Before != nil && (r.op.Wanted == nil || sameLogin(r.op.Wanted.Properties, r.op.Before.Properties)) {
+		kept, err := r.kept(ctx, r.op.Before)
+		if err != nil && len(given) == 0 {
+			return nil, err
+		}
+		for slot, s := range kept {
+			joined[slot] = s
+		}
+	}
+	for slot, s := range given {
+		joined[slot] = s
+	}
+	return joined, nil
+}
+
+// contextOf derives the facets of the connection as it was, for the order of
+// removals. What cannot be derived any more is not needed: records carry the rest.
+func (e *Engine) contextOf(ctx context.Context, before, now *connection.Connection) []connection.Facet {
+	if before == nil || sameLogin(before.Properties, now.Properties) {
+		return nil
+	}
+	old := *before
+	_, facets, err := e.derive(ctx, &old, nil)
+	if err != nil {
+		return nil
+	}
+	return facets
+}
+
+// execute journals the plan, runs it and takes the scaffolding down. A failure is
+// undone before it is returned.
+func (r *run) execute(ctx context.Context, p *plan.Plan) error {
+	if err := r.journal(ctx, ledger.Entry{Phase: ledger.PhasePlan, Note: Outline(p)}); err != nil {
+		return err
+	}
+	work, strike := split(p.Steps)
+	err := r.apply(ctx, work)
+	if err != nil && ctx.Err() == nil && !fenced(err) {
+		if undoErr := r.undo(ctx); undoErr != nil {
+			return undoErr
+		}
+	}
+	if ctx.Err() != nil || fenced(err) {
+		return err
+	}
+	r.dismantle(ctx, strike)
+	return err
+}
+
+func split(steps []plan.Step) (work, strike []plan.Step) {
+	for _, s := range steps {
+		if s.Dismantle {
+			strike = append(strike, s)
+		} else {
+			work = append(work, s)
+		}
+	}
+	return work, strike
+}
+
+// dismantleTries and dismantlePause bound how long scaffolding that will not come
+// down is tried again before it is named as a remainder.
+const (
+	dismantleTries = 3
+	dismantlePause = 200 * time.Millisecond
+)
+
+func (r *run) dismantle(ctx context.Context, strike []plan.Step) {
+	for _, s := range strike {
+		s.Needs = nil
+		var err error
+		for try := 0; try < dismantleTries; try++ {
+			if err = r.step(ctx, s); err == nil || ctx.Err() != nil || fenced(err) {
+				break
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(dismantlePause << try):
+			}
+		}
+		if err != nil {
+			r.left = append(r.left, describe(s.Changes)+": "+problem.As(err).Error())
+		}
+	}
+}
+
+// Outline prints a plan in one line for the journal.
+func Outline(p *plan.Plan) string {
+	if len(p.Steps) == 0 {
+		return "nothing to write"
+	}
+	words := make([]string, 0, len(p.Steps))
+	for _, s := range p.Steps {
+		words = append(words, describe(s.Changes))
+	}
+	return strings.Join(words, "; ")
+}
+
+// claimQuiet records what needed no write: found things, shared things, and what the
+// connection lets go of.
+func (r *run) claimQuiet(ctx context.Context, p *plan.Plan) error {
+	for _, c := range p.Quiet {
+		if err := r.claimOne(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) claimOne(ctx context.Context, c plan.Change) error {
+	rec, err := r.record(ctx, c.Facet.Key)
+	switch {
+	case err != nil:
+		return err
+	case c.Obsolete:
+		return r.release(ctx, c.Facet.Key)
+	case c.Facet.Scaffold || c.Action == plan.Leave:
+		return nil
+	case rec != nil && !rec.Claimed:
+		return r.store(ctx, rec)
+	}
+	found := &plan.Record{Key: c.Facet.Key, Found: c.Action == plan.Found, Written: stamp(r.Ledger, c.Facet.Want), Outputs: c.Before.Outputs, Spelling: c.Before.Spelling}
+	return r.store(ctx, found)
+}
+
+// remove runs a delete.
+func (r *run) remove(ctx context.Context) error {
+	c := *r.op.Before
+	memo := r.Memo(ctx)
+	var remembered []connection.Facet
+	if secrets, err := r.secrets(ctx); err == nil {
+		old := c
+		if _, facets, err := r.derive(memo, &old, secrets); err == nil {
+			remembered = facets
+		}
+	}
+	p, err := r.plan(memo, nil, remembered, modeOf(r.op.Verb, r.op.Force))
+	if err == nil {
+		err = r.execute(ctx, p)
+	}
+	if err == nil {
+		err = r.claimQuiet(ctx, p)
+	}
+	if err != nil {
+		return r.fail(ctx, &c, err)
+	}
+	if len(r.left) > 0 && !r.op.Force {
+		return r.fail(ctx, &c, nil)
+	}
+	r.op.Message = strings.Join(r.left, "; ")
+	return r.finish(ctx, ledger.Succeeded, nil, nil)
+}
+
+// takeBack undoes an interrupted operation at somebody's wish.
+func (r *run) takeBack(ctx context.Context) error {
+	if err := r.undo(ctx); err != nil {
+		return err
+	}
+	p, err := r.plan(ctx, nil, nil, plan.Apply)
+	if err == nil {
+		_, strike := split(p.Steps)
+		r.dismantle(ctx, strike)
+	}
+	c := r.op.Before
+	if c == nil {
+		c = r.op.Wanted
+		c.State = connection.StateFailed
+	}
+	if err := r.releaseClaims(ctx, r.op.Before == nil); err != nil {
+		return err
+	}
+	if len(r.left) > 0 {
+		return r.fail(ctx, c, nil)
+	}
+	return r.finish(ctx, ledger.Canceled, c, &connection.Problem{Code: string(problem.Interrupted), Message: "the operation was undone on request", Resource: c.ID})
+}
+
+// fail ends an operation that did not succeed. The connection stays readable: a new
+// one owns nothing, an old one keeps its last applied properties.
+func (r *run) fail(ctx context.Context, c *connection.Connection, err error) error {
+	if ctx.Err() != nil || err != nil && fenced(err) {
+		return err
+	}
+	p := problem.As(err)
+	if len(r.left) > 0 {
+		detail := strings.Join(r.left, "; ")
+		if p != nil {
+			detail = p.Error() + "; left over: " + detail
+		}
+		p = problem.New(problem.Remainder, r.op.Connection, "%s", detail).Because(err)
+	}
+	kept := &connection.Problem{Code: string(p.Code), Message: p.Error(), Resource: p.Resource, Fix: p.FixText()}
+	out := r.op.Before
+	if out == nil {
+		out = c
+		out.Named = false
+	}
+	failed := *out
+	failed.State, failed.Problem = connection.StateFailed, kept
+	if err := r.releaseClaims(ctx, r.op.Before == nil && len(r.left) == 0); err != nil {
+		return err
+	}
+	return r.finish(ctx, ledger.Failed, &failed, kept)
+}
+
+// releaseClaims lets go of what was claimed and never written; all of it when the
+// connection is to own nothing.
+func (r *run) releaseClaims(ctx context.Context, all bool) error {
+	records, err := r.Ledger.RecordsOf(ctx, r.uid)
+	if err != nil {
+		return storeProblem(err)
+	}
+	for _, rec := range records {
+		if all || rec.Claimed {
+			if err := r.release(ctx, rec.Key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) finish(ctx context.Context, status ledger.Status, c *connection.Connection, p *connection.Problem) error {
+	if err := r.journal(ctx, ledger.Entry{Phase: ledger.PhaseEnd, Note: string(status)}); err != nil {
+		return err
+	}
+	r.op.Status, r.op.Problem, r.op.Ended = status, p, time.Now().UTC()
+	keep := status == ledger.Succeeded && !r.op.Forget
+	return storeProblem(r.Ledger.Finish(ctx, r.lease, r.op, c, keep))
+}
+
+func (r *run) report(v any) {
+	if raw, err := json.Marshal(v); err == nil {
+		r.op.Report = raw
+	}
+}

@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/ledger"
+	"github.com/patchbay/patchbay/internal/plan"
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// undo takes back every write of the operation, newest first, from the journal
+// alone. What a later writer changed is left. What cannot be taken back is noted in
+// left; undo goes on with the rest.
+func (r *run) undo(ctx context.Context) error {
+	entries, err := r.Ledger.Journal(ctx, r.op.ID)
+	if err != nil {
+		return storeProblem(err)
+	}
+	undone := map[int64]bool{}
+	for i := len(entries) - 1; i >= 0; i-- {
+		e := entries[i]
+		if e.Phase != ledger.PhaseIntent || len(e.Sealed) == 0 || undone[e.Seq] {
+			continue
+		}
+		in, err := decodeIntent(e.Sealed)
+		if err != nil {
+			return err
+		}
+		if in.Dismantle || in.Changes[0].Change.Facet.Scaffold {
+			continue
+		}
+		if err := r.undoStep(ctx, in); err != nil {
+			if fenced(err) {
+				return err
+			}
+			r.left = append(r.left, describeUndo(in)+": "+problem.As(err).Error())
+		}
+	}
+	return nil
+}
+
+func fenced(err error) bool { return problem.Is(err, problem.LeaseLost) }
+
+func describeUndo(in intent) string {
+	changes := make([]plan.Change, 0, len(in.Changes))
+	for _, ic := range in.Changes {
+		changes = append(changes, ic.Change)
+	}
+	return "undo of " + describe(changes)
+}
+
+func (r *run) undoStep(ctx context.Context, in intent) error {
+	d, err := r.driver(in.Changes[0].Change.Facet)
+	if err != nil {
+		return err
+	}
+	unlock, err := r.Ledger.Lock(ctx, r.lease, in.Path)
+	if err != nil {
+		return storeProblem(err)
+	}
+	defer unlock()
+	reversed, basis, err := r.reverse(ctx, d, in)
+	if err != nil {
+		return err
+	}
+	if len(reversed) > 0 {
+		if err := r.journal(ctx, ledger.Entry{Phase: ledger.PhaseUndo, Step: in.Step, Note: describe(reversed)}); err != nil {
+			return err
+		}
+		if _, err := d.Write(ctx, basis, reversed); err != nil {
+			return err
+		}
+	}
+	if err := r.giveBack(ctx, in); err != nil {
+		return err
+	}
+	return r.journal(ctx, ledger.Entry{Phase: ledger.PhaseUndone, Step: in.Step, Note: describe(reversed)})
+}
+
+// reverse reads again and works out the opposite of each change that really happened.
+func (r *run) reverse(ctx context.Context, d Driver, in intent) ([]plan.Change, Basis, error) {
+	facets := make([]connection.Facet, 0, len(in.Changes))
+	for _, ic := range in.Changes {
+		facets = append(facets, ic.Change.Facet)
+	}
+	basis, err := d.Read(ctx, facets)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out []plan.Change
+	for _, ic := range in.Changes {
+		now := d.State(basis, ic.Change.Facet)
+		if back, ok := opposite(ic.Change, now); ok {
+			out = append(out, back)
+		}
+	}
+	return out, basis, nil
+}
+
+// opposite is the change that takes one back, if there is anything to take back.
+func opposite(c plan.Change, now connection.State) (plan.Change, bool) {
+	back := plan.Change{Facet: connection.Facet{Key: c.Facet.Key, Want: c.Facet.Want}, Before: now, Was: now.Outputs}
+	happened := now.Unknown || plan.Matches(c.Facet.Want, now)
+	switch {
+	case c.Action == plan.Remove && c.Before.Exists:
+		after := connection.State{}
+		if c.Restore != nil {
+			after = *c.Restore
+		}
+		if now.Exists && !plan.Matches(after.Attrs, now) && c.Restore != nil || now.Exists && c.Restore == nil {
+			return back, false // it was not removed, or somebody put another there
+		}
+		back.Action = plan.Update
+		back.Facet.Want = overlay(c.Facet.Want, c.Before.Attrs)
+		back.Before.Spelling = c.Before.Spelling
+		return back, true
+	case c.Action == plan.Create && !c.Before.Exists, c.Action == plan.Update && !c.Before.Exists:
+		back.Action = plan.Remove
+		return back, happened && (now.Exists || now.Unknown)
+	case c.Before.Exists:
+		back.Action = plan.Update
+		back.Facet.Want = overlay(c.Facet.Want, c.Before.Attrs)
+		restore := c.Before
+		back.Restore = &restore
+		return back, happened
+	}
+	return back, false
+}
+
+// overlay is what was wanted with the attributes that were seen laid over it: the
+// parameters of the write stay, the values are those of before.
+func overlay(want, seen connection.Attrs) connection.Attrs {
+	out := connection.Attrs{}
+	for name, v := range want {
+		out[name] = v
+	}
+	for name, v := range seen {
+		out[name] = v
+	}
+	return out
+}
+
+// giveBack puts the records back as they were before the intent.
+func (r *run) giveBack(ctx context.Context, in intent) error {
+	for _, ic := range in.Changes {
+		var err error
+		if ic.Had != nil && ic.Had.OwnedBy(r.uid) {
+			err = r.store(ctx, ic.Had)
+		} else {
+			err = r.release(ctx, ic.Change.Facet.Key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
