@@ -137,12 +137,12 @@ func (r *run) execute(ctx context.Context, p *plan.Plan) error {
 	}
 	work, strike := split(p.Steps)
 	err := r.apply(ctx, work)
-	if err != nil && ctx.Err() == nil && !fenced(err) {
+	if err != nil && ctx.Err() == nil && !halted(err) {
 		if undoErr := r.undo(ctx); undoErr != nil {
 			return undoErr
 		}
 	}
-	if ctx.Err() != nil || fenced(err) {
+	if ctx.Err() != nil || halted(err) {
 		return err
 	}
 	r.dismantle(ctx, strike)
@@ -172,7 +172,7 @@ func (r *run) dismantle(ctx context.Context, strike []plan.Step) {
 		s.Needs = nil
 		var err error
 		for try := 0; try < dismantleTries; try++ {
-			if err = r.step(ctx, s); err == nil || ctx.Err() != nil || fenced(err) {
+			if err = r.step(ctx, s); err == nil || ctx.Err() != nil || halted(err) {
 				break
 			}
 			select {
@@ -280,7 +280,7 @@ func (r *run) takeBack(ctx context.Context) error {
 // fail ends an operation that did not succeed. The connection stays readable: a new
 // one owns nothing, an old one keeps its last applied properties.
 func (r *run) fail(ctx context.Context, c *connection.Connection, err error) error {
-	if ctx.Err() != nil || err != nil && fenced(err) {
+	if ctx.Err() != nil || err != nil && halted(err) {
 		return err
 	}
 	p := problem.As(err)

@@ -31,7 +31,7 @@ func (r *run) undo(ctx context.Context) error {
 			continue
 		}
 		if err := r.undoStep(ctx, in); err != nil {
-			if fenced(err) {
+			if halted(err) {
 				return err
 			}
 			r.left = append(r.left, describeUndo(in)+": "+problem.As(err).Error())
@@ -40,7 +40,11 @@ func (r *run) undo(ctx context.Context) error {
 	return nil
 }
 
-func fenced(err error) bool { return problem.Is(err, problem.LeaseLost) }
+// halted tells whether the journal cannot be written any more: then nothing else
+// may be, and whoever takes the operation next goes on.
+func halted(err error) bool {
+	return problem.Is(err, problem.LeaseLost) || problem.Is(err, problem.StoreFailed) || problem.Is(err, problem.StoreFull)
+}
 
 func describeUndo(in intent) string {
 	changes := make([]plan.Change, 0, len(in.Changes))

@@ -32,7 +32,7 @@ func (r *run) validate(ctx context.Context) error {
 	c := r.op.Before
 	findings, err := r.look(ctx, c)
 	if err != nil {
-		if ctx.Err() != nil || fenced(err) {
+		if ctx.Err() != nil || halted(err) {
 			return err
 		}
 		p := problem.As(err)
@@ -72,7 +72,7 @@ func (r *run) look(ctx context.Context, c *connection.Connection) ([]Finding, er
 	raise, strike := scaffoldSteps(p.Steps)
 	scaffoldErr := r.apply(ctx, raise)
 	defer r.dismantle(ctx, strike)
-	if ctx.Err() != nil || fenced(scaffoldErr) {
+	if ctx.Err() != nil || halted(scaffoldErr) {
 		return nil, scaffoldErr
 	}
 	// Look again from inside, past every memo.
