@@ -11,9 +11,14 @@ const (
 	FactState     = "state"            // the target's own word for its state
 	FactStopped   = "stopped"          // "true" when that word means stopped
 	FactStart     = "startCommand"     // command that starts a stopped target
+	FactTarget    = "target"           // the catalog's name of the target
 	FactProtocol  = "protocol"         // which probe knocks: postgres, redis, blob
+	FactVersion   = "apiVersion"       // the api-version that reads and writes the target
 	FactAudience  = "audience"         // resource an identity's token is made for
 	FactWarning   = "warning"          // sentence for the operation's message; absent when all is well
+	FactDenied    = "publicDenied"     // "true" when the target denies all public traffic
+	FactWall      = "firewall"         // "true" when its firewall shuts out all but what its rules let in
+	FactWallNote  = "firewallNote"     // why its rules may be without effect; absent when they have one
 	FactAddresses = "source.addresses" // outbound addresses of the source, separated by commas
 )
 

@@ -5,7 +5,8 @@
 // It promises that no secret is stored in the clear (values are sealed or
 // stamped before they reach the store), that each journal entry is checked
 // against the writer's fencing number, and that a process which dies leaves a
-// lease others can take. It does no network I/O and decides nothing.
+// lease others can take. It does no network I/O and decides nothing. Nothing else in a
+// process may open the files of an open ledger.
 package ledger
 
 import (
@@ -24,6 +25,7 @@ var (
 	ErrFenced   = errors.New("the lease was taken by another process")
 	ErrFull     = errors.New("the store is full")
 	ErrSeal     = errors.New("a sealed value cannot be opened")
+	ErrEnded    = errors.New("the operation has ended")
 )
 
 // Verb is what an operation does.
@@ -151,7 +153,8 @@ type Ledger interface {
 	// the operation to the connection when keep is true and drops them otherwise, erases
 	// sealed journal parts, and lets the lease go. One transaction.
 	Finish(ctx context.Context, l *Lease, op *Operation, c *connection.Connection, keep bool) error
-	// RequestUndo marks an unfinished operation to be undone by whoever takes it.
+	// RequestUndo marks an unfinished operation to be undone by whoever takes it; ErrEnded
+	// when there is nothing left to undo.
 	RequestUndo(ctx context.Context, operation string) error
 
 	// Given returns the secrets given with an operation, Kept those kept for a connection. ErrSeal when the key is another one.

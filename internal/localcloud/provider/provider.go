@@ -50,6 +50,7 @@ type Fault struct {
 	Status  int
 	Code    string
 	Message string
+	Details []*Fault // inner errors, if any
 }
 
 func (f *Fault) Error() string { return f.Code + ": " + f.Message }
@@ -75,6 +76,14 @@ type Type struct {
 	// Async202 makes a write with Later answer 202 with Azure-AsyncOperation and Location;
 	// otherwise 201/200 with a non-terminal provisioningState.
 	Async202 bool
+	// Extension types sit on any existing scope: tenant, subscription, group or resource.
+	Extension bool
+	// ActionName replaces Name in the names of RBAC actions, where those differ.
+	ActionName string
+	// OpenRead lets every signed-in caller read, whatever roles it has.
+	OpenRead bool
+	// IgnoresLocks exempts writes and deletes from management locks.
+	IgnoresLocks bool
 }
 
 // Provider is one resource provider namespace.
@@ -102,8 +111,10 @@ type Claims struct {
 // Store keeps documents. Ids compare folded; documents are copied in and out.
 type Store interface {
 	Get(id string) (Document, bool)
-	// Put stores a whole document under its id and bumps its etag.
+	// Put stores a whole document under its id; a member named etag gets a new value.
 	Put(id string, d Document)
+	// Delete removes a document, its private values and everything beneath it. A type's
+	// Delete handler calls it; the front door does not.
 	Delete(id string)
 	// Children lists documents of one type directly under parent, ordered by id.
 	Children(parent, kind string) []Document

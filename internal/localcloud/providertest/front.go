@@ -52,7 +52,9 @@ func (f *Front) Do(ctx context.Context, method, path string, body provider.Docum
 	if err != nil {
 		return nil, err
 	}
-	req.Body = body
+	if body != nil {
+		req.Body = clone(body)
+	}
 	handle := f.handler(t, req, strings.HasSuffix(path, "/"))
 	if handle == nil {
 		return nil, &provider.Fault{Status: http.StatusMethodNotAllowed, Code: "MethodNotAllowed", Message: method}

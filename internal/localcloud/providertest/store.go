@@ -59,8 +59,9 @@ func (s *Store) Put(key string, d provider.Document) {
 func (s *Store) Delete(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.docs, id.Fold(key))
-	delete(s.private, id.Fold(key))
+	gone := func(k string) bool { return k == id.Fold(key) || strings.HasPrefix(k, id.Fold(key)+"/") }
+	maps.DeleteFunc(s.docs, func(k string, _ provider.Document) bool { return gone(k) })
+	maps.DeleteFunc(s.private, func(k string, _ map[string]string) bool { return gone(k) })
 }
 
 // Children implements provider.Store.
@@ -96,7 +97,9 @@ func (s *Store) list(kind string, keep func(id.ID) bool) []provider.Document {
 func (s *Store) Private(key string) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.private[id.Fold(key)])
+	out := map[string]string{}
+	maps.Copy(out, s.private[id.Fold(key)])
+	return out
 }
 
 // SetPrivate implements provider.Store.

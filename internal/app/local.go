@@ -1,0 +1,134 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/patchbay/patchbay/internal/arm"
+	"github.com/patchbay/patchbay/internal/cli"
+	"github.com/patchbay/patchbay/internal/facet"
+	"github.com/patchbay/patchbay/internal/localcloud"
+	"github.com/patchbay/patchbay/internal/localcloud/postgres"
+	"github.com/patchbay/patchbay/internal/localcloud/provider"
+	"github.com/patchbay/patchbay/internal/localcloud/redis"
+	"github.com/patchbay/patchbay/internal/localcloud/storage"
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// enginePrincipal is who the server in front of the local cloud acts as. Its rights
+// there are ordinary role assignments.
+const enginePrincipal = "patchbay-engine"
+
+// localEgress is the loopback address the engine's own traffic comes from in the local
+// cloud, so that firewalls there can tell it from the apps.
+const localEgress = "127.77.255.1"
+
+// local implements cli.LocalCloud.
+type local struct{ app *app }
+
+// providers is the whole list of the local cloud's resource providers.
+func providers(c provider.Cloud) []provider.Provider {
+	return []provider.Provider{postgres.New(c), redis.New(c), storage.New(c)}
+}
+
+// RunForeground runs the local cloud until ctx ends, with the ServiceLinker server in
+// front of it unless only the cloud is asked for.
+func (l *local) RunForeground(ctx context.Context, o cli.LocalStartOptions, ready func(cli.ReadyInfo)) error {
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	listener, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return problem.New(problem.LocalStartFailed, o.Listen, "the address cannot be listened on").Because(err)
+	}
+	log := slog.New(slog.NewTextHandler(l.app.streams.Err, nil))
+	cloud, err := localcloud.Start(ctx, localcloud.Config{
+		Data: o.Data, URL: "https://" + listener.Addr().String(), RecordBodies: o.RecordBodies, Providers: providers,
+		Logf: func(format string, args ...any) { l.app.logf(format, args...) },
+	})
+	if err != nil {
+		return errors.Join(problem.New(problem.LocalStartFailed, o.Data, "the local cloud cannot start").Because(err), listener.Close())
+	}
+	err = l.run(ctx, cloud, tls.NewListener(listener, cloud.ServerTLS()), o, log, ready)
+	return errors.Join(err, cloud.Close())
+}
+
+func (l *local) run(ctx context.Context, cloud *localcloud.Cloud, listener net.Listener, o cli.LocalStartOptions, log *slog.Logger, ready func(cli.ReadyInfo)) error {
+	front := &front{}
+	front.set(cloud.Handler())
+	info := cli.ReadyInfo(cloud.Ready())
+	announce := func() error {
+		if err := writeReady(o.ReadyFile, info); err != nil {
+			return err
+		}
+		ready(info)
+		return nil
+	}
+	// The engine signs in at the very endpoint it will stand in front of: the cloud
+	// answers first, then the server takes its place.
+	open := func(ctx context.Context) (*station, error) {
+		if o.CloudOnly {
+			return nil, nil
+		}
+		s, err := openLocalStation(ctx, cloud, log)
+		if err == nil {
+			front.set(s.handler(info.Endpoint, cloud.Handler(), log))
+		}
+		return s, err
+	}
+	return runServer(ctx, listener, front, open, announce)
+}
+
+// openLocalStation gives the engine's principal its rights and opens its station.
+func openLocalStation(ctx context.Context, cloud *localcloud.Cloud, log *slog.Logger) (*station, error) {
+	info := cloud.Ready()
+	who, err := cloud.NewServicePrincipal(enginePrincipal)
+	if err != nil {
+		return nil, err
+	}
+	for _, role := range []string{"Contributor", "User Access Administrator"} {
+		if err := cloud.Assign(role, who.ObjectID, "/subscriptions/"+info.SubscriptionID); err != nil {
+			return nil, err
+		}
+	}
+	p, err := localPlace(ctx, info.Endpoint, info.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	p.tenant, p.clientID, p.clientSecret = who.TenantID, who.ClientID, who.ClientSecret
+	return openStation(ctx, p, filepath.Join(filepath.Dir(info.CAFile), "connector"), log, nil)
+}
+
+// localPlace is a local cloud by its address: it answers fast, so we ask often.
+func localPlace(ctx context.Context, endpoint, caFile string) (place, error) {
+	roots, err := rootsWith(caFile)
+	if err != nil {
+		return place{}, err
+	}
+	client := arm.HTTPClient(roots)
+	cloud, err := arm.FromMetadata(ctx, endpoint, client)
+	if err != nil {
+		return place{}, err
+	}
+	return place{cloud: cloud, http: client, roots: roots, egress: bindable(localEgress),
+		poll: 50 * time.Millisecond, patience: facet.Patience{Limit: 15 * time.Second, Pause: 100 * time.Millisecond}}, nil
+}
+
+// bindable returns the address if this machine lets us use it, otherwise "".
+func bindable(address string) string {
+	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		return "127.0.0.1"
+	}
+	_ = l.Close()
+	return address
+}
+
+func (a *app) logf(format string, args ...any) {
+	slog.New(slog.NewTextHandler(a.streams.Err, nil)).Info(sprintf(format, args...))
+}

@@ -1,0 +1,221 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/patchbay/patchbay/internal/arm"
+	"github.com/patchbay/patchbay/internal/catalog"
+	"github.com/patchbay/patchbay/internal/compute/appservice"
+	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/engine"
+	"github.com/patchbay/patchbay/internal/facet"
+	"github.com/patchbay/patchbay/internal/ledger"
+	"github.com/patchbay/patchbay/internal/probe"
+	"github.com/patchbay/patchbay/internal/problem"
+	"github.com/patchbay/patchbay/internal/seal"
+	"github.com/patchbay/patchbay/internal/target"
+)
+
+// userAgent names us to the clouds; they allow 24 characters.
+const userAgent = "patchbay"
+
+// place is a cloud and who we are in it.
+type place struct {
+	cloud        arm.Cloud
+	http         *http.Client
+	roots        *x509.CertPool // nil means the machine's own
+	tenant       string
+	clientID     string // with secret: that principal; without: azidentity's default chain
+	clientSecret string
+	egress       string // address our traffic comes from, "" when not known
+	patience     facet.Patience
+	poll         time.Duration  // between polls of long-running operations, 0 obeys the cloud
+	observer     func(arm.Call) // may be nil
+	bodies       bool           // hand request bodies to the observer
+}
+
+// station is one engine at one place, with the ledger it writes.
+type station struct {
+	engine     *engine.Engine
+	ledger     ledger.Ledger
+	client     *arm.Client
+	credential azcore.TokenCredential
+	who        who
+	place      place
+	wrapped    func(ledger.Ledger) ledger.Ledger
+}
+
+// who is the principal behind a credential, as its ARM token says.
+type who struct{ objectID, clientID, name, kind, tenant string }
+
+// openStation signs in, opens the ledger under state and builds the engine.
+func openStation(ctx context.Context, p place, state string, log *slog.Logger, wrap func(ledger.Ledger) ledger.Ledger) (*station, error) {
+	s := &station{place: p, wrapped: wrap}
+	var err error
+	if s.credential, err = arm.Credential(arm.CredentialOptions{Cloud: p.cloud, TenantID: p.tenant, ClientID: p.clientID, ClientSecret: p.clientSecret, HTTP: p.http}); err != nil {
+		return nil, err
+	}
+	if s.client, err = p.armClient(s.credential); err != nil {
+		return nil, err
+	}
+	token, err := arm.Token(ctx, s.credential, p.cloud.Audience)
+	if err != nil {
+		return nil, err
+	}
+	s.who = readWho(token)
+	if s.ledger, err = openLedger(ctx, state); err != nil {
+		return nil, err
+	}
+	if wrap != nil {
+		s.ledger = wrap(s.ledger)
+	}
+	return s, s.build(log)
+}
+
+func (p place) armClient(credential azcore.TokenCredential) (*arm.Client, error) {
+	o := arm.Options{Endpoint: p.cloud.ARM, Audience: p.cloud.Audience, Credential: credential, HTTP: arm.Memo(p.http), UserAgent: userAgent,
+		Observer: p.observer, RecordBodies: p.bodies}
+	if p.poll > 0 {
+		o.PollInterval, o.MaxPollInterval, o.RetryDelay = p.poll, p.poll, p.poll
+	}
+	return arm.New(o)
+}
+
+func openLedger(ctx context.Context, state string) (ledger.Ledger, error) {
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, problem.New(problem.StoreFailed, state, "the folder of the ledger cannot be made").Because(err)
+	}
+	box, err := seal.OpenKeyFile(filepath.Join(state, "seal.key"))
+	if err != nil {
+		return nil, problem.New(problem.StoreFailed, state, "the seal key cannot be opened").Because(err)
+	}
+	l, err := ledger.Open(ctx, ledger.Options{Path: filepath.Join(state, "ledger.db"), Box: box})
+	if err != nil {
+		return nil, problem.New(problem.StoreFailed, state, "the ledger cannot be opened").Because(err)
+	}
+	return l, nil
+}
+
+func (s *station) build(log *slog.Logger) error {
+	facts, err := catalog.Default()
+	if err != nil {
+		return fmt.Errorf("load catalog: %w", err)
+	}
+	s.engine = engine.New(engine.Options{
+		Ledger: s.ledger, Runner: s.who.objectID, Log: log,
+		Targets:     s.targets(facts),
+		Drivers:     s.drivers(),
+		Prober:      s.prober(facts),
+		Permissions: arm.NewPermissions(s.client),
+		Memo:        arm.WithMemo,
+		Trace:       arm.WithCorrelation,
+	})
+	return nil
+}
+
+// drivers is the whole map of facet drivers: kind, then resource type.
+func (s *station) drivers() engine.Drivers {
+	c, patience := s.client, s.place.patience
+	here := facet.Directory{TenantID: s.who.tenant, PrincipalType: s.who.kind}
+	setting := appservice.NewSetting(c)
+	identity := appservice.NewIdentity(c, appservice.Patience(patience))
+	const (
+		site, slot = "Microsoft.Web/sites", "Microsoft.Web/sites/slots"
+		postgres   = "Microsoft.DBforPostgreSQL/flexibleServers"
+		redis      = "Microsoft.Cache/redis"
+		storage    = "Microsoft.Storage/storageAccounts"
+	)
+	return engine.Drivers{
+		connection.KindSetting:  {site: setting, slot: setting},
+		connection.KindIdentity: {site: identity, slot: identity},
+		connection.KindRole:     {"": facet.NewRole(c, patience)},
+		connection.KindAccess:   {postgres: facet.NewServerAdmin(c, here), redis: facet.NewRedisAccess(c)},
+		connection.KindFeature:  {postgres: facet.NewPostgresFeature(c, here), redis: facet.NewRedisFeature(c)},
+		connection.KindFirewall: {postgres: facet.NewPostgresFirewall(c), redis: facet.NewRedisFirewall(c), storage: facet.NewStorageFirewall(c)},
+		connection.KindDBUser: {postgres: facet.NewDBUser(facet.DBUserOptions{
+			Token: s.databaseToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience})},
+	}
+}
+
+func (s *station) databaseToken(ctx context.Context) (string, error) {
+	return arm.Token(ctx, s.credential, s.place.cloud.OSSRDBMSAudience)
+}
+
+// dialTimeout bounds one attempt to reach a data plane.
+const dialTimeout = 5 * time.Second
+
+// dialer opens connections to data planes from the address a firewall rule names.
+func (s *station) dialer() *net.Dialer {
+	d := &net.Dialer{Timeout: dialTimeout}
+	if ip := net.ParseIP(s.place.egress); ip != nil {
+		d.LocalAddr = &net.TCPAddr{IP: ip}
+	}
+	return d
+}
+
+func (s *station) targets(facts *catalog.Catalog) *target.Reader {
+	sources := appservice.NewSources(s.client)
+	return &target.Reader{
+		Catalog: facts, Client: s.client, Cloud: s.place.cloud,
+		Source: func(ctx context.Context, id string) (target.Source, error) {
+			source, err := sources.Source(ctx, id)
+			if err != nil {
+				return target.Source{}, err
+			}
+			return target.Source{Location: source.Location, Addresses: source.Outbound}, nil
+		},
+		Engine: func(context.Context) (target.Identity, error) {
+			return target.Identity{PrincipalID: s.who.objectID, Login: s.who.name}, nil
+		},
+		Address: func(context.Context) (string, error) { return s.place.egress, nil },
+	}
+}
+
+func (s *station) prober(facts *catalog.Catalog) engine.Prober {
+	return probe.New(probe.Options{Dial: s.dialer().DialContext, Roots: s.place.roots})
+}
+
+func (s *station) close() error { return s.ledger.Close() }
+
+// readWho reads the claims of our own token. It is not a check: the cloud checks.
+func readWho(token string) who {
+	var claims struct {
+		OID, TID, AppID, IDTyp, UPN, Name string
+		AZP                               string `json:"azp"`
+		Unique                            string `json:"unique_name"`
+		Display                           string `json:"app_displayname"`
+	}
+	if parts := strings.Split(token, "."); len(parts) == 3 {
+		if raw, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil {
+			_ = json.Unmarshal(raw, &claims)
+		}
+	}
+	w := who{objectID: claims.OID, clientID: first(claims.AppID, claims.AZP), tenant: claims.TID, kind: "ServicePrincipal",
+		name: first(claims.Display, claims.AppID, claims.AZP)}
+	if login := first(claims.UPN, claims.Unique); login != "" && !strings.EqualFold(claims.IDTyp, "app") {
+		w.kind, w.name = "User", login
+	}
+	return w
+}
+
+func first(words ...string) string {
+	for _, w := range words {
+		if w != "" {
+			return w
+		}
+	}
+	return ""
+}

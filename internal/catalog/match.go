@@ -1,0 +1,180 @@
+package catalog
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// Match is an ARM id that is one of a target's.
+type Match struct {
+	Target *Target
+	ID     string           // as given
+	Facts  connection.Facts // the names along the id, subscription and resource group
+	head   []string         // segments up to and with the namespace
+	tail   []string         // types and names
+}
+
+// Match finds the target an id belongs to, types compared folded.
+// *problem.Error TARGET_UNSUPPORTED when there is none.
+func (c *Catalog) Match(id string) (*Match, error) {
+	segments := strings.Split(strings.Trim(id, "/"), "/")
+	at := lastIndexFold(segments, "providers")
+	if at < 0 || at+1 >= len(segments) {
+		return nil, c.unsupported(id, "")
+	}
+	head, tail := segments[:at+2], segments[at+2:]
+	for _, t := range c.targets {
+		if !strings.EqualFold(head[at+1], t.Namespace) || !t.typed(tail) {
+			continue
+		}
+		m := &Match{Target: t, ID: id, Facts: connection.Facts{}, head: head, tail: tail}
+		return m, m.read()
+	}
+	return nil, c.unsupported(id, typeOf(head[at+1], tail))
+}
+
+// typed tells whether the tail has the target's types and as many names.
+func (t *Target) typed(tail []string) bool {
+	if len(tail) != 2*len(t.ID) {
+		return false
+	}
+	for i, part := range t.ID {
+		if !strings.EqualFold(part.Type, tail[2*i]) || tail[2*i+1] == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// read takes the names out of the id.
+func (m *Match) read() error {
+	for i, part := range m.Target.ID {
+		name := m.tail[2*i+1]
+		switch {
+		case part.Fixed != "" && !strings.EqualFold(part.Fixed, name):
+			return problem.New(problem.TargetUnsupported, m.ID, "the id of a %s ends in %s/%s, not %q", m.Target.Name, part.Type, part.Fixed, name)
+		case part.Pattern != "" && !regexp.MustCompile("^(?:"+part.Pattern+")$").MatchString(name):
+			return problem.New(problem.TargetUnsupported, m.ID, "%s/%s of a %s must look like %s", part.Type, name, m.Target.Name, part.Pattern)
+		case part.Fact != "":
+			m.Facts[part.Fact] = connection.Plain(name)
+		}
+	}
+	for n := 0; n+1 < len(m.head) && n < 4; n += 2 {
+		switch strings.ToLower(m.head[n]) {
+		case "subscriptions":
+			m.Facts[FactSubscriptionID] = connection.Plain(m.head[n+1])
+		case "resourcegroups":
+			m.Facts[FactResourceGroup] = connection.Plain(m.head[n+1])
+		}
+	}
+	return nil
+}
+
+// Resource returns the id of one of the target's resources ("" when it has none of that name).
+func (m *Match) Resource(name string) string {
+	r, ok := m.Target.Resources[name]
+	if !ok {
+		return ""
+	}
+	id := "/" + strings.Join(append(append([]string{}, m.head...), m.tail[:2*r.Depth]...), "/")
+	if r.Child != "" {
+		id += "/" + r.Child
+	}
+	return id
+}
+
+// ResourceType returns the full type of one of the target's resources.
+func (t *Target) ResourceType(name string) string {
+	r := t.Resources[name]
+	parts := []string{t.Namespace}
+	for _, p := range t.ID[:r.Depth] {
+		parts = append(parts, p.Type)
+	}
+	if r.Child != "" {
+		parts = append(parts, r.Child)
+	}
+	return strings.Join(parts, "/")
+}
+
+// Type is the full type of the target's id.
+func (t *Target) Type() string {
+	parts := []string{t.Namespace}
+	for _, p := range t.ID {
+		parts = append(parts, p.Type)
+	}
+	return strings.Join(parts, "/")
+}
+
+// IDTemplate is the target's id with {subscription}, {target-resource-group} and
+// the command line's options in braces.
+func (t *Target) IDTemplate() string {
+	id := "/subscriptions/{subscription}/resourceGroups/{target-resource-group}/providers/" + t.Namespace
+	for _, p := range t.ID {
+		name := p.Fixed
+		if name == "" {
+			name = "{" + p.Option + "}"
+		}
+		id += "/" + p.Type + "/" + name
+	}
+	return id
+}
+
+// unsupported lists what there is, the likeliest first.
+func (c *Catalog) unsupported(id, given string) error {
+	var known []string
+	for _, t := range c.targets {
+		known = append(known, t.Name+" ("+t.Type()+")")
+	}
+	p := problem.New(problem.TargetUnsupported, id, "%q is not the id of a target; there are %s", id, strings.Join(known, ", "))
+	if given != "" {
+		p.Detail = fmt.Sprintf("no target has the type %s; there are %s", given, strings.Join(known, ", "))
+	}
+	if near := c.nearType(given); near != nil {
+		p.Detail += "; nearest: " + near.Name
+		p = p.WithFix("give the id of a %s: %s", near.Name, near.IDTemplate())
+	}
+	return p
+}
+
+// nearType is the target whose type has most in common with the given one, at
+// least the namespace.
+func (c *Catalog) nearType(given string) *Target {
+	var best *Target
+	most := 0
+	for _, t := range c.targets {
+		n := common(strings.ToLower(given), strings.ToLower(t.Type()))
+		if n > most && n >= len(t.Namespace) {
+			best, most = t, n
+		}
+	}
+	return best
+}
+
+func typeOf(namespace string, tail []string) string {
+	parts := []string{namespace}
+	for i := 0; i < len(tail); i += 2 {
+		parts = append(parts, tail[i])
+	}
+	return strings.Join(parts, "/")
+}
+
+func common(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+func lastIndexFold(list []string, word string) int {
+	for i := len(list) - 1; i >= 0; i-- {
+		if strings.EqualFold(list[i], word) {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,198 @@
+package catalog
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Target is one file of the catalog.
+type Target struct {
+	Name       string              `yaml:"name"`     // postgres-flexible
+	Display    string              `yaml:"display"`  // for people
+	Protocol   string              `yaml:"protocol"` // which probe knocks
+	Namespace  string              `yaml:"namespace"`
+	APIVersion string              `yaml:"apiVersion"`
+	ID         []Part              `yaml:"id"`        // the tail of its ARM id, outermost first
+	Resources  map[string]Resource `yaml:"resources"` // what is read
+	Facts      map[string]Place    `yaml:"facts"`
+	Keys       map[string]KeyPlace `yaml:"keys"`    // secret facts that an action hands out
+	Derived    map[string]Derived  `yaml:"derived"` // facts taken out of other facts
+	Preview    Preview             `yaml:"preview"`
+
+	Stopped      *Stopped `yaml:"stopped"`
+	PublicAccess Switch   `yaml:"publicAccess"` // all public traffic is denied
+	KeyAccess    Switch   `yaml:"keyAccess"`    // passwords or keys do not work
+	Firewall     *Wall    `yaml:"firewall"`
+
+	Audience string    `yaml:"audience"` // kind of resource an identity's token is made for
+	Roles    Roles     `yaml:"roles"`
+	Access   *Access   `yaml:"access"`
+	Features []Feature `yaml:"features"` // switches an identity needs
+	DBUser   *DBUser   `yaml:"dbuser"`
+
+	Auth    map[string]Auth `yaml:"auth"`
+	Clients []string        `yaml:"clients"`
+	Without []Gap           `yaml:"without"`
+	Rules   []Rule          `yaml:"settings"`
+}
+
+// Part is one type and name of the id.
+type Part struct {
+	Type    string `yaml:"type"`
+	Fact    string `yaml:"fact"`    // what the name is called in templates
+	Fixed   string `yaml:"fixed"`   // the only name there is
+	Option  string `yaml:"option"`  // of the command line, without dashes
+	Help    string `yaml:"help"`    // of that option
+	Default string `yaml:"default"` // what stands for it when it is not given
+	Pattern string `yaml:"pattern"` // what the name must look like
+}
+
+// Resource is one thing that is read: the first Depth parts of the id, or a collection below.
+type Resource struct {
+	Depth   int    `yaml:"depth"`
+	Child   string `yaml:"child"`
+	Network bool   `yaml:"network"` // matters only when the network is ours to open
+}
+
+// Place is a member of a resource's JSON: names and indexes between dots.
+type Place struct {
+	Of     string `yaml:"of"`
+	At     string `yaml:"at"`
+	Needed bool   `yaml:"needed"`
+	Else   string `yaml:"else"` // what holds when the member is absent
+}
+
+// KeyPlace is a member of an action's answer.
+type KeyPlace struct {
+	Of     string `yaml:"of"`
+	Action string `yaml:"action"`
+	At     string `yaml:"at"`
+}
+
+// Derived is the first group of a pattern that matches all of another fact. The
+// pattern may hold placeholders.
+type Derived struct {
+	From  string `yaml:"from"`
+	Match string `yaml:"match"`
+}
+
+// Preview says how facts follow from names and the cloud's suffix where no cloud is asked.
+type Preview struct {
+	Suffix string            `yaml:"suffix"` // kind of host suffix
+	Facts  map[string]string `yaml:"facts"`
+}
+
+// Stopped tells a stopped target by its state and the action that starts it.
+type Stopped struct {
+	Fact   string   `yaml:"fact"`
+	Values []string `yaml:"values"`
+	Of     string   `yaml:"of"`
+	Action string   `yaml:"action"`
+}
+
+// Switch is a fact with the word that means off. No fact means the target has no such switch.
+type Switch struct {
+	Fact string `yaml:"fact"`
+	Off  string `yaml:"off"`
+}
+
+// Styles of a firewall.
+const (
+	StyleRules     = "rules"     // named child resources
+	StyleAddresses = "addresses" // entries of an array on the resource
+)
+
+// Wall is the target's firewall and when opening it matters.
+type Wall struct {
+	Style    string    `yaml:"style"`
+	Of       string    `yaml:"of"`
+	When     Condition `yaml:"when"`
+	Regional bool      `yaml:"regional"` // its rules do nothing for traffic from its own region
+}
+
+// Condition holds when a fact has a value, or any value when Is is empty.
+type Condition struct {
+	Fact string `yaml:"fact"`
+	Is   string `yaml:"is"`
+}
+
+// Roles are what an identity gets by default, and the names people may choose from.
+type Roles struct {
+	Of      string   `yaml:"of"`
+	Default []string `yaml:"default"`
+	Known   []Role   `yaml:"known"`
+}
+
+// Role is one role definition.
+type Role struct {
+	Name string `yaml:"name"`
+	ID   string `yaml:"id"` // GUID
+}
+
+// Access is a grant that is not Azure RBAC; the first policy is the default.
+type Access struct {
+	Of       string   `yaml:"of"`
+	Policies []string `yaml:"policies"`
+}
+
+// Feature is a switch on the target.
+type Feature struct {
+	Of    string `yaml:"of"`
+	Name  string `yaml:"name"`
+	Value string `yaml:"value"`
+}
+
+// DBUser names the facts a database user is made from.
+type DBUser struct {
+	Of       string `yaml:"of"`
+	Host     string `yaml:"host"`
+	Database string `yaml:"database"`
+	Owner    string `yaml:"owner"`
+}
+
+// Auth is how one auth type works with the target.
+type Auth struct {
+	Given bool   `yaml:"given"` // the user gives name and password
+	Key   string `yaml:"key"`   // the fact that is the fetched key
+}
+
+// Gap says why some pairs have no settings.
+type Gap struct {
+	Auth    []string `yaml:"auth"`
+	Clients []string `yaml:"clients"`
+	Why     string   `yaml:"why"`
+}
+
+// Rule is the rows of some auth types and client types.
+type Rule struct {
+	Auth    []string `yaml:"auth"`
+	Clients []string `yaml:"clients"`
+	Rows    []Row    `yaml:"rows"`
+}
+
+// Row is one setting.
+type Row struct {
+	Name    string    `yaml:"name"`
+	Grammar string    `yaml:"grammar"` // notation of the value; empty means a plain value
+	Value   Templates `yaml:"value"`
+	Kind    string    `yaml:"kind"`    // only where it does not follow from the placeholders
+	Variant string    `yaml:"variant"` // which generation of a library reads it
+}
+
+// Templates are ways to write one value: the first whose facts are all known is taken.
+type Templates []string
+
+// UnmarshalYAML accepts one template or a list of them.
+func (t *Templates) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		*t = Templates{node.Value}
+		return nil
+	}
+	var list []string
+	if err := node.Decode(&list); err != nil {
+		return fmt.Errorf("read templates: %w", err)
+	}
+	*t = list
+	return nil
+}

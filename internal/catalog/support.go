@@ -1,0 +1,164 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// Support is one row of the matrix of supported pairs.
+type Support struct {
+	Target      string
+	AuthTypes   []string
+	ClientTypes []string
+}
+
+// Support returns the matrix, one row per target. ready limits the auth types to
+// those that can be carried out; nil keeps every one the files hold.
+func (c *Catalog) Support(ready []string) []Support {
+	var rows []Support
+	for _, t := range c.targets {
+		row := Support{Target: t.Name, ClientTypes: slices.Clone(t.Clients)}
+		for _, auth := range t.AuthTypes() {
+			if ready == nil || slices.Contains(ready, auth) {
+				row.AuthTypes = append(row.AuthTypes, auth)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// AuthTypes returns the target's auth types in the order they are offered.
+func (t *Target) AuthTypes() []string {
+	var out []string
+	for _, auth := range authTypes {
+		if _, ok := t.Auth[auth]; ok {
+			out = append(out, auth)
+		}
+	}
+	return out
+}
+
+// ClientTypes returns the client types that have settings with an auth type.
+func (t *Target) ClientTypes(auth string) []string {
+	var out []string
+	for _, client := range t.Clients {
+		if len(t.rows(auth, client)) > 0 {
+			out = append(out, client)
+		}
+	}
+	return out
+}
+
+// CheckAuth refuses an auth type the target does not have or that is not among the ready ones (nil: all).
+func (t *Target) CheckAuth(auth string, ready []string) error {
+	var allowed []string
+	for _, a := range t.AuthTypes() {
+		if ready == nil || slices.Contains(ready, a) {
+			allowed = append(allowed, a)
+		}
+	}
+	if slices.Contains(allowed, auth) {
+		return nil
+	}
+	return t.authUnsupported(auth, allowed)
+}
+
+func (t *Target) authUnsupported(auth string, allowed []string) error {
+	return problem.New(problem.AuthUnsupported, "", "%s cannot be reached with auth type %q; %s", t.Name, auth, OneOf(auth, allowed))
+}
+
+// RoleID returns the GUID of a role given by name, by GUID or by the id of its definition.
+func (t *Target) RoleID(role string) (string, bool) {
+	for _, r := range t.Roles.Known {
+		if strings.EqualFold(r.Name, role) {
+			return r.ID, true
+		}
+	}
+	id := strings.ToLower(role[strings.LastIndex(role, "/")+1:])
+	return id, guid.MatchString(id)
+}
+
+// RoleNames returns the names RoleID knows.
+func (t *Target) RoleNames() []string {
+	var names []string
+	for _, r := range t.Roles.Known {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// Policy returns the access policy of that name in its own spelling.
+func (t *Target) Policy(name string) (string, bool) {
+	if t.Access == nil {
+		return "", false
+	}
+	for _, p := range t.Access.Policies {
+		if strings.EqualFold(p, name) {
+			return p, true
+		}
+	}
+	return "", false
+}
+
+// OneOf lists what is allowed, with the nearest match first.
+func OneOf(given string, allowed []string) string {
+	list := "allowed: " + strings.Join(allowed, ", ")
+	if near := Nearest(given, allowed); near != "" {
+		return fmt.Sprintf("did you mean %q? %s", near, list)
+	}
+	return list
+}
+
+// Nearest returns the word of a list that was most likely meant, or "".
+func Nearest(given string, allowed []string) string {
+	best, most := "", len([]rune(given))/2+1
+	for _, word := range allowed {
+		if d := distance([]rune(strings.ToLower(given)), []rune(strings.ToLower(word))); d < most {
+			best, most = word, d
+		}
+	}
+	return best
+}
+
+func pick(given string, allowed []string) string {
+	if near := Nearest(given, allowed); near != "" {
+		return near
+	}
+	return allowed[len(allowed)-1]
+}
+
+// distance is the number of letters to insert, delete or replace.
+func distance(a, b []rune) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range a {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range b {
+			above := row[j+1]
+			cost := corner
+			if a[i] != b[j] {
+				cost++
+			}
+			row[j+1] = min(cost, above+1, row[j]+1)
+			corner = above
+		}
+	}
+	return row[len(b)]
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// CreateOptions are the options of connection create.
+type createOptions struct {
+	*shell
+	source     *place
+	target     *targetPlace
+	auth       *authFlags
+	properties *propertyFlags
+	writeFlags
+}
+
+// writeFlags are how create and update go about the write.
+type writeFlags struct {
+	noWait, dryRun, noKeep, yes bool
+}
+
+func (w *writeFlags) register(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&w.noWait, "no-wait", false, "Return as soon as the operation is accepted.")
+	f.BoolVar(&w.dryRun, "dry-run", false, "Print every change with before and after, and write nothing.")
+	f.BoolVar(&w.noKeep, "no-keep-secret", false, "Do not keep the given secret; repair will ask for it.")
+	f.BoolVarP(&w.yes, "yes", "y", false, "Do not ask anything.")
+}
+
+func newCreate(s *shell, source SourceCommand, target TargetCommand) *cobra.Command {
+	o := &createOptions{shell: s}
+	c := &cobra.Command{
+		Use:   target.Name,
+		Short: "Connect a " + source.Display + " to " + target.Display,
+		Long: fmt.Sprintf("Connect a %s to %s.\n\nAuthentication: %s. The first is the default.\nClient types: %s.",
+			source.Display, target.Display, strings.Join(target.authOptionList(), ", "), strings.Join(target.ClientTypes, ", ")),
+		Example: target.example(source),
+		Args:    noArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	o.source = newPlace(s, f, source)
+	f.StringVar(&o.source.name, "connection", "", "`Name` of the connection. Default: the target's and five letters.")
+	o.target = newTargetPlace(f, target)
+	o.properties = newPropertyFlags(f, target)
+	o.auth = newAuthFlags(f, target, &o.properties.vaultID)
+	o.register(c)
+	completeWrite(c, target)
+	return c
+}
+
+func completeWrite(c *cobra.Command, target TargetCommand) {
+	_ = c.RegisterFlagCompletionFunc("client-type", words(target.ClientTypes...))
+	_ = c.RegisterFlagCompletionFunc("opt-out", words(optOuts()...))
+}
+
+// example is a command line that works once the capitals are replaced.
+func (t TargetCommand) example(source SourceCommand) string {
+	parts := []string{"patchbay", source.Name, "connection create", t.Name, "-g GROUP"}
+	for _, o := range source.Options {
+		parts = append(parts, sourceExample(o))
+	}
+	parts = append(parts, t.exampleTarget()...)
+	return "  " + strings.Join(append(parts, t.exampleAuth()), " ")
+}
+
+func sourceExample(o SourceOption) string {
+	if o.Short != "" {
+		return "-" + o.Short + " " + strings.ToUpper(o.Name)
+	}
+	return "--" + o.Name + " " + strings.ToUpper(o.Name)
+}
+
+func (t TargetCommand) exampleTarget() []string {
+	if t.ID == "" {
+		return []string{"--target-id ID"}
+	}
+	parts := []string{"--tg GROUP"}
+	for _, o := range t.Options {
+		if o.Default == "" {
+			parts = append(parts, "--"+o.Name+" "+strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_")))
+		}
+	}
+	return parts
+}
+
+func (t TargetCommand) exampleAuth() string {
+	if len(t.AuthTypes) == 0 {
+		return ""
+	}
+	o, _ := authByWire(t.AuthTypes[0])
+	if o.Wire == authSecret && t.KeysFetched {
+		return "--secret"
+	}
+	return strings.TrimSpace("--" + o.Name + " " + exampleWords(o))
+}
+
+func (o *createOptions) check() error {
+	var c complaints
+	c.add(o.source.checkSource())
+	c.add(checkName(o.source.name))
+	c.add(o.target.check())
+	c.add(o.auth.check())
+	c.add(o.properties.check())
+	return c.err(strings.TrimSpace(o.target.target.example(o.source.source)))
+}
+
+func (o *createOptions) run(ctx context.Context) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	authInfo, err := o.authInfo()
+	if err != nil {
+		return err
+	}
+	a, d, done, err := o.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	body, id, err := o.body(ctx, a, d, authInfo)
+	if err != nil {
+		return err
+	}
+	return o.write(ctx, a, d, id, body, o.writeFlags)
+}
+
+// body makes the linker and its id.
+func (o *createOptions) body(ctx context.Context, a API, d Defaults, authInfo map[string]any) (map[string]any, string, error) {
+	source, err := o.source.sourceOf(d.Subscription)
+	if err != nil {
+		return nil, "", err
+	}
+	target, err := o.target.resourceID(d.Subscription)
+	if err != nil {
+		return nil, "", err
+	}
+	if o.source.name == "" {
+		if o.source.name, err = generatedName(o.target.target.Name); err != nil {
+			return nil, "", err
+		}
+		o.note("the connection is named %s", o.source.name)
+	}
+	properties := map[string]any{"targetService": map[string]any{"type": "AzureResource", "id": target}}
+	if authInfo != nil {
+		properties["authInfo"] = authInfo
+	}
+	if o.properties.clientType == "" {
+		o.properties.clientType = o.findClient(ctx, a, source)
+	}
+	if err := o.properties.apply(properties); err != nil {
+		return nil, "", err
+	}
+	return map[string]any{"properties": properties}, source + linkerSegment + o.source.name, nil
+}
+
+// authInfo returns the chosen authentication, or the target's first.
+func (o *createOptions) authInfo() (map[string]any, error) {
+	option, ok, err := o.auth.chosen()
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		if o.properties.optedOut("auth") && o.properties.optedOut("configinfo") {
+			return nil, nil
+		}
+		if option, err = o.defaultAuth(); err != nil {
+			return nil, err
+		}
+	}
+	return o.auth.info(option, o.Streams.In)
+}
+
+// defaultAuth takes the target's first auth type; where that needs words only a
+// person can give, it asks, or refuses when nobody is there to answer.
+func (o *createOptions) defaultAuth() (authOption, error) {
+	t := o.target.target
+	if len(t.AuthTypes) == 0 {
+		return authOption{}, usage("%s has no authentication to choose", t.Name)
+	}
+	option, ok := authByWire(t.AuthTypes[0])
+	if !ok {
+		return option, usage("no authentication is chosen: give %s", strings.Join(t.authOptionList(), " or "))
+	}
+	if option.Wire != authSecret || t.KeysFetched {
+		o.note("no authentication is chosen: taking --%s (%s)", option.Name, strings.Join(t.authOptionList(), ", "))
+		return option, nil
+	}
+	if o.yes || !o.Streams.InTerminal {
+		return option, problem.New(problem.SecretNeeded, "", "no authentication is chosen, and the default of %s needs a user and a password; choose one of %s",
+			t.Name, strings.Join(t.authOptionList(), ", ")).WithFix("add --secret %s", exampleWords(option))
+	}
+	return option, o.askSecret(option)
+}
+
+// askSecret asks for user and password on the terminal.
+func (o *createOptions) askSecret(option authOption) error {
+	user, err := o.ask("User name: ")
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(o.Streams.Err, "Password: ")
+	password, err := o.Streams.ReadSecret()
+	fmt.Fprintln(o.Streams.Err)
+	if err != nil {
+		return usage("the password could not be read: %v", err)
+	}
+	if strings.HasPrefix(password, "@") {
+		password = "@" + password
+	}
+	list := o.auth.given[option.Name]
+	list.Given, list.Words = true, []string{"name=" + user, "secret=" + password}
+	return nil
+}

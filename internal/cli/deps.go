@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Deps is everything the commands reach outside themselves. Functions are called
+// by the commands that need them and by no other.
+type Deps struct {
+	Streams  Streams
+	Env      func(string) (string, bool)
+	Version  Version
+	Targets  []TargetCommand
+	Sources  []SourceCommand // nil means web apps only
+	Connect  func(context.Context, ContextOptions) (API, Defaults, error)
+	Local    LocalCloud
+	Contexts Contexts
+	Serve    func(context.Context, ServeOptions, func(ReadyInfo)) error
+	// Extra makes further commands of the root, such as hidden ones.
+	Extra func() []*cobra.Command
+	// Poll is the pause between two looks at an operation when its events cannot be
+	// followed; zero means one second.
+	Poll time.Duration
+}
+
+// Streams are the three standard streams and what is at their other end.
+type Streams struct {
+	In                                   io.Reader
+	Out, Err                             io.Writer
+	InTerminal, OutTerminal, ErrTerminal bool
+	// Width is the terminal's width in columns; nil means 80.
+	Width func() int
+	// ReadSecret reads one line from the terminal without showing it.
+	ReadSecret func() (string, error)
+}
+
+// SystemStreams returns the process's own streams.
+func SystemStreams() Streams {
+	in, out, err := int(os.Stdin.Fd()), int(os.Stdout.Fd()), int(os.Stderr.Fd())
+	return Streams{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		InTerminal: term.IsTerminal(in), OutTerminal: term.IsTerminal(out), ErrTerminal: term.IsTerminal(err),
+		Width: func() int {
+			if w, _, e := term.GetSize(err); e == nil && w > 0 {
+				return w
+			}
+			return 80
+		},
+		ReadSecret: func() (string, error) {
+			b, e := term.ReadPassword(in)
+			return string(b), e
+		},
+	}
+}
+
+// Version says what was built.
+type Version struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Date    string `json:"date,omitempty"`
+}
+
+// ContextOptions say which API a command wants.
+type ContextOptions struct {
+	Context      string // name; empty means the current one
+	Subscription string // id; empty means the context's
+	// Logf receives one line per request when --debug is given, nil otherwise. What it
+	// is given must hold no secret.
+	Logf func(format string, args ...any)
+}
+
+// Defaults are what the chosen context fills in.
+type Defaults struct {
+	Context      string
+	Subscription string
+	// InProcess tells that operations run in this process and stop when it ends.
+	InProcess bool
+}
+
+// TargetCommand is one backing service as create and update know it.
+type TargetCommand struct {
+	Name    string // "postgres-flexible": the word on the command line
+	Display string // "Azure Database for PostgreSQL flexible server"
+	Options []TargetOption
+	// ID is the resource id with the options' names in braces, besides {subscription}
+	// and {target-resource-group}; empty when the target is given by address only.
+	ID          string
+	AuthTypes   []string // wire names; the first is the default
+	KeysFetched bool     // secret authentication fetches the key, none is given
+	ClientTypes []string // wire names
+	// ServiceEndpoint and PrivateEndpoint tell whether the target has these ways in.
+	ServiceEndpoint, PrivateEndpoint bool
+}
+
+// TargetOption is one option that names a part of the target's id.
+type TargetOption struct {
+	Name    string // without dashes
+	Help    string
+	Default string // what stands for it when it is not given; empty means it must be
+}
+
+// SourceCommand is one kind of compute: the word before "connection".
+type SourceCommand struct {
+	Name    string // "webapp"
+	Display string // "web app"
+	ID      string // resource id with {subscription}, {resource-group} and the options in braces
+	Options []SourceOption
+	// RuntimeFields are the members of the resource's properties that name its runtime.
+	RuntimeFields []string
+	// APIVersion reads the resource.
+	APIVersion string
+}
+
+// SourceOption is one option that names a part of the source's id.
+type SourceOption struct {
+	Name, Short, Help string
+	Env               string // environment variable that holds its default, as the Azure CLI has it
+}
+
+// WebApp is the source command of App Service web apps.
+func WebApp() SourceCommand {
+	return SourceCommand{
+		Name: "webapp", Display: "web app",
+		ID:            "/subscriptions/{subscription}/resourceGroups/{resource-group}/providers/Microsoft.Web/sites/{name}",
+		Options:       []SourceOption{{Name: "name", Short: "n", Help: "Name of the web app.", Env: "AZURE_DEFAULTS_WEB"}},
+		RuntimeFields: []string{"siteConfig.linuxFxVersion", "siteConfig.windowsFxVersion"},
+		APIVersion:    "2023-12-01",
+	}
+}
+
+// ReadyInfo is what a client needs to use a cloud that has started.
+type ReadyInfo struct {
+	Endpoint       string `json:"endpoint"`
+	CAFile         string `json:"caFile"`
+	SubscriptionID string `json:"subscriptionId"`
+	TenantID       string `json:"tenantId"`
+	ClientID       string `json:"clientId"`
+	ClientSecret   string `json:"clientSecret"`
+}
+
+// LocalStartOptions say how the local cloud starts.
+type LocalStartOptions struct {
+	Data         string // folder of its state; empty means one of its own choice
+	Listen       string // host:port; port 0 means any free one
+	ReadyFile    string // written (mode 0600) when ready; empty means none
+	RecordBodies bool
+	CloudOnly    bool // without the ServiceLinker server
+}
+
+// LocalStatus is what is known of the local cloud.
+type LocalStatus struct {
+	Running        bool      `json:"running"`
+	Endpoint       string    `json:"endpoint,omitempty"`
+	SubscriptionID string    `json:"subscriptionId,omitempty"`
+	PID            int       `json:"pid,omitempty"`
+	Data           string    `json:"data,omitempty"`
+	Log            string    `json:"log,omitempty"`
+	Since          time.Time `json:"since,omitzero"`
+}
+
+// EnvVar is one line of local env.
+type EnvVar struct{ Name, Value string }
+
+// LocalCloud starts and stops the local cloud.
+type LocalCloud interface {
+	// Start runs it in the background, saves a context and makes it the current one.
+	// It returns when the cloud answers.
+	Start(context.Context, LocalStartOptions) (ReadyInfo, error)
+	// RunForeground runs it until ctx ends; ready is called once, when it answers.
+	RunForeground(ctx context.Context, o LocalStartOptions, ready func(ReadyInfo)) error
+	// Stop ends it and makes the former context current again.
+	Stop(context.Context) error
+	Status(context.Context) (LocalStatus, error)
+	// Reset empties it; it keeps running.
+	Reset(context.Context) error
+	// Env returns the variables that point the Azure CLI, Terraform and the SDKs at it.
+	Env(context.Context) ([]EnvVar, error)
+}
+
+// Contexts are the saved places the commands can talk to.
+type Contexts interface {
+	List() ([]ContextInfo, error)
+	Current() (string, error)
+	Use(name string) error
+}
+
+// ContextInfo is one saved context.
+type ContextInfo struct {
+	Name         string `json:"name"`
+	Endpoint     string `json:"endpoint"`
+	Server       bool   `json:"server"` // a Patchbay server answers there, else the work runs in this process
+	Subscription string `json:"subscriptionId"`
+	Current      bool   `json:"current"`
+}
+
+// ServeOptions say how the server starts.
+type ServeOptions struct {
+	Upstream        string // base URL of the ARM behind it
+	UpstreamCA      string // PEM file that is trusted besides the system's
+	Listen          string
+	State           string // folder of ledger and seal key
+	TLSCert, TLSKey string // PEM files; empty means a certificate of its own making
+	ReadyFile       string
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// shell is what the commands share during one run.
+type shell struct {
+	Deps
+	g globals
+}
+
+// globals are the options every command has.
+type globals struct {
+	output, query         string
+	subscription, context string
+	onlyErrors            bool
+	verbose, debug        bool
+	compiled              *query
+}
+
+// Main runs one command line and returns the process's exit code. When ctx ends a
+// command stops waiting; what it has started goes on.
+func Main(ctx context.Context, deps Deps, args []string) int {
+	root, sh := build(deps)
+	root.SetArgs(expandWords(args))
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return problem.ExitOK
+	}
+	sh.report(err)
+	return exitCode(err)
+}
+
+// New makes the command tree. Arguments of several words (--secret name=u
+// secret=p) are understood only when they come through Main.
+func New(deps Deps) *cobra.Command {
+	root, _ := build(deps)
+	return root
+}
+
+func build(deps Deps) (*cobra.Command, *shell) {
+	sh := &shell{Deps: deps}
+	if sh.Sources == nil {
+		sh.Sources = []SourceCommand{WebApp()}
+	}
+	if sh.Env == nil {
+		sh.Env = func(string) (string, bool) { return "", false }
+	}
+	if sh.Poll == 0 {
+		sh.Poll = time.Second
+	}
+	root := group("patchbay", "Join apps to backing services, and keep them joined", "command")
+	root.Long = rootLong
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetOut(deps.Streams.Out)
+	root.SetErr(deps.Streams.Err)
+	root.SetIn(deps.Streams.In)
+	root.SetFlagErrorFunc(flagError)
+	root.SetGlobalNormalizationFunc(aliasFlags)
+	sh.addGlobals(root)
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return sh.prepare() }
+	for _, source := range sh.Sources {
+		root.AddCommand(newSource(sh, source))
+	}
+	root.AddCommand(newDrift(sh), newRepair(sh), newOperation(sh), newRest(sh), newLocal(sh),
+		newServe(sh), newContext(sh), newVersion(sh))
+	if deps.Extra != nil {
+		root.AddCommand(deps.Extra()...)
+	}
+	return root, sh
+}
+
+const rootLong = `Patchbay joins an app to a backing service with one command and keeps it joined:
+settings, identity, roles, database users and firewall rules are planned, written
+together or not at all, and repaired when they drift.
+
+Try it offline:
+
+  patchbay local start
+  patchbay webapp connection create --help`
+
+func (s *shell) addGlobals(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVarP(&s.g.output, "output", "o", "", "Output `format`: "+formatList()+". Default: json for connections and rest, text for the other commands; PATCHBAY_OUTPUT sets another.")
+	f.StringVar(&s.g.query, "query", "", "JMESPath `expression` over the output. See https://jmespath.org.")
+	f.StringVar(&s.g.subscription, "subscription", "", "Subscription `id`. Default: the context's.")
+	f.StringVar(&s.g.context, "context", "", "Saved context to use, by `name`. Default: the current one.")
+	f.BoolVar(&s.g.onlyErrors, "only-show-errors", false, "Show errors only: no notes, no progress.")
+	f.BoolVar(&s.g.verbose, "verbose", false, "Show more of what is going on.")
+	f.BoolVar(&s.g.debug, "debug", false, "Show every request: method, path, status and time; never bodies or secrets.")
+	_ = root.RegisterFlagCompletionFunc("output", words(formats()...))
+}
+
+// words completes from a fixed list.
+func words(list ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp)
+}
+
+// prepare checks the global options before anything is started, so that a wrong
+// query is not found only after the work is done.
+func (s *shell) prepare() error {
+	if s.g.output == "" {
+		s.g.output, _ = s.Env("PATCHBAY_OUTPUT")
+	}
+	if s.g.output != "" && !contains(formats(), s.g.output) {
+		return unknownValue("--output", s.g.output, formats())
+	}
+	if s.g.query == "" {
+		return nil
+	}
+	compiled, err := compileQuery(s.g.query)
+	s.g.compiled = compiled
+	return err
+}
+
+// connect opens the API; the returned function closes it.
+func (s *shell) connect(ctx context.Context) (API, Defaults, func(), error) {
+	o := ContextOptions{Context: s.g.context, Subscription: s.g.subscription}
+	if s.g.debug {
+		o.Logf = func(format string, args ...any) { s.line("debug: "+format, args...) }
+	}
+	a, d, err := s.Connect(ctx, o)
+	if err != nil {
+		return nil, d, nil, err
+	}
+	if s.g.subscription != "" {
+		d.Subscription = s.g.subscription
+	}
+	return a, d, func() {
+		if c, ok := a.(io.Closer); ok {
+			if err := c.Close(); err != nil {
+				s.note("closing: %v", err)
+			}
+		}
+	}, nil
+}

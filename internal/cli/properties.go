@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// propertyFlags are the options of create and update that go into the linker's
+// properties, besides target and authentication.
+type propertyFlags struct {
+	target          TargetCommand
+	clientType      string
+	customizedKeys  wordList
+	connectionProps wordList
+	optOut          wordList
+	vaultID         string
+	appConfigID     string
+	serviceEndpoint bool
+	privateEndpoint bool
+	set             *pflag.FlagSet
+}
+
+func newPropertyFlags(f *pflag.FlagSet, target TargetCommand) *propertyFlags {
+	p := &propertyFlags{target: target, set: f}
+	f.StringVar(&p.clientType, "client-type", "", "Client `type`, which decides the names and shapes of the settings: "+strings.Join(target.ClientTypes, ", ")+".")
+	f.Var(&p.customizedKeys, "customized-keys", "OLD=NEW ...: write the setting OLD under the name NEW.")
+	f.Var(&p.connectionProps, "connstr-props", "NAME=VALUE ...: more parts for the connection string.")
+	f.Var(&p.optOut, "opt-out", "Steps to leave out: "+strings.Join(optOuts(), ", ")+".")
+	f.StringVar(&p.vaultID, "vault-id", "", "Resource `id` of the Key Vault that keeps the secrets.")
+	f.StringVar(&p.appConfigID, "appconfig-id", "", "Resource `id` of the App Configuration store that keeps the settings.")
+	if target.ServiceEndpoint {
+		f.BoolVar(&p.serviceEndpoint, "service-endpoint", false, "Reach the target through a service endpoint of the app's subnet.")
+	}
+	if target.PrivateEndpoint {
+		f.BoolVar(&p.privateEndpoint, "private-endpoint", false, "Reach the target through a private endpoint.")
+	}
+	return p
+}
+
+// optOuts are the steps that --opt-out can leave out.
+func optOuts() []string { return []string{"publicnetwork", "configinfo", "auth"} }
+
+// any tells whether one of the options was given.
+func (p *propertyFlags) any() bool {
+	for _, name := range []string{"client-type", "customized-keys", "connstr-props", "opt-out",
+		"vault-id", "appconfig-id", "service-endpoint", "private-endpoint"} {
+		if p.set.Changed(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *propertyFlags) check() error {
+	var c complaints
+	c.add(asError(p.target.checkClient(p.clientType)))
+	for option, list := range map[string]*wordList{"--customized-keys": &p.customizedKeys, "--connstr-props": &p.connectionProps} {
+		_, err := list.pairs(option, nil)
+		c.add(err)
+	}
+	for _, word := range p.optOut.Words {
+		if !contains(optOuts(), strings.ToLower(word)) {
+			c.add(unknownValue("--opt-out", word, optOuts()))
+		}
+	}
+	for option, id := range map[string]string{"--vault-id": p.vaultID, "--appconfig-id": p.appConfigID} {
+		if id != "" {
+			c.add(checkID(option, id))
+		}
+	}
+	if p.serviceEndpoint && p.privateEndpoint {
+		c.add(usage("--service-endpoint and --private-endpoint cannot go together"))
+	}
+	return c.err("")
+}
+
+// optedOut tells whether a step is left out.
+func (p *propertyFlags) optedOut(step string) bool {
+	for _, word := range p.optOut.Words {
+		if strings.EqualFold(word, step) {
+			return true
+		}
+	}
+	return false
+}
+
+// apply writes the given options into a linker's properties. What was not given
+// is left as it stands.
+func (p *propertyFlags) apply(properties map[string]any) error {
+	if p.clientType != "" {
+		properties["clientType"] = p.target.spelledClient(p.clientType)
+	}
+	if p.vaultID != "" {
+		member(properties, "secretStore")["keyVaultId"] = cleanID(p.vaultID)
+	}
+	if p.appConfigID != "" {
+		member(member(properties, "configurationInfo"), "configurationStore")["appConfigurationId"] = cleanID(p.appConfigID)
+	}
+	if p.optedOut("publicnetwork") {
+		member(properties, "publicNetworkSolution")["action"] = "optOut"
+	}
+	if p.optedOut("configinfo") {
+		member(properties, "configurationInfo")["action"] = "optOut"
+	}
+	if info, ok := properties["authInfo"].(map[string]any); ok && p.optedOut("auth") {
+		info["authMode"] = "optOutAllAuth"
+	}
+	p.applyNetwork(properties)
+	return p.applyWords(properties)
+}
+
+func (p *propertyFlags) applyWords(properties map[string]any) error {
+	for name, list := range map[string]*wordList{
+		"customizedKeys":                       &p.customizedKeys,
+		"additionalConnectionStringProperties": &p.connectionProps,
+	} {
+		if !list.Given {
+			continue
+		}
+		values, err := list.pairs(name, nil)
+		if err != nil {
+			return err
+		}
+		texts := make(map[string]any, len(values))
+		for k, v := range values {
+			texts[k] = v
+		}
+		member(properties, "configurationInfo")[name] = texts
+	}
+	return nil
+}
+
+func (p *propertyFlags) applyNetwork(properties map[string]any) {
+	for option, kind := range map[string]string{"service-endpoint": "serviceEndpoint", "private-endpoint": "privateLink"} {
+		if !p.set.Changed(option) {
+			continue
+		}
+		on, _ := p.set.GetBool(option)
+		switch {
+		case on:
+			properties["vNetSolution"] = map[string]any{"type": kind}
+		case text(properties, "vNetSolution", "type") == kind:
+			properties["vNetSolution"] = nil
+		}
+	}
+}
+
+// member returns the object of that name, made when it is not there.
+func member(object map[string]any, name string) map[string]any {
+	if m, ok := object[name].(map[string]any); ok {
+		return m
+	}
+	m := map[string]any{}
+	object[name] = m
+	return m
+}
+
+// text returns the text at a path of members, or "".
+func text(object map[string]any, path ...string) string {
+	var v any = object
+	for _, name := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return ""
+		}
+		v = m[name]
+	}
+	s, _ := v.(string)
+	return s
+}
+
+// asError keeps a nil problem a nil error.
+func asError(err error) error {
+	if p, ok := err.(*problem.Error); ok && p == nil {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,215 @@
+package target
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/patchbay/patchbay/internal/catalog"
+	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/connection/grammar"
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// ReadyAuth lists the auth types Derive can carry out today; the catalog's files hold more.
+func ReadyAuth() []string {
+	return []string{connection.AuthSecret, connection.AuthSystemIdentity}
+}
+
+var (
+	connectionName = regexp.MustCompile(`^[A-Za-z0-9._]+$`)
+	// settingName is what the settings of a source can be called; documented names all are.
+	settingName = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+)
+
+// Check refuses a connection that can never work. It is pure.
+func (r *Reader) Check(c *connection.Connection, given connection.Secrets) error {
+	if !connectionName.MatchString(c.Name) {
+		return problem.New(problem.ConnectionName, c.ID, "%q is not a connection name", c.Name).
+			WithFix("use letters, digits, periods and underscores only")
+	}
+	if t := c.Properties.Target.Type; t != "AzureResource" && t != "" {
+		return problem.New(problem.TargetUnsupported, c.Properties.Target.ID, "targets of type %q are not supported; allowed: AzureResource", t)
+	}
+	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	if err != nil {
+		return err
+	}
+	if err := checkOptions(c); err != nil {
+		return err
+	}
+	return checkAuth(c, m.Target, given)
+}
+
+// option is one member of a request that is refused.
+type option struct {
+	refused bool
+	what    string
+}
+
+// checkOptions refuses what is asked for and not done, rather than leave it out silently.
+func checkOptions(c *connection.Connection) error {
+	p := c.Properties
+	options := []option{
+		{p.VNet != nil && p.VNet.Type != "", "vNetSolution (service and private endpoints)"},
+		{p.SecretStore != nil && p.SecretStore.KeyVaultID != "", "secretStore.keyVaultId"},
+		{len(p.Target.ResourceProperties) > 0, "targetService.resourceProperties"},
+	}
+	if n := p.PublicNetwork; n != nil {
+		options = append(options,
+			option{!slices.Contains([]string{"", "enable", optOut}, n.Action), "publicNetworkSolution.action " + n.Action},
+			option{strings.EqualFold(n.CallerClientIP, "true"), "firewallRules.callerClientIP"})
+	}
+	if f := p.Configuration; f != nil {
+		options = append(options,
+			option{!slices.Contains([]string{"", "enable", optOut}, f.Action), "configurationInfo.action " + f.Action},
+			option{f.AppConfigurationID != "", "configurationStore.appConfigurationId"},
+			option{len(f.Dapr) > 0, "daprProperties"})
+	}
+	if a := p.Auth; a != nil {
+		options = append(options,
+			option{!slices.Contains([]string{"", "rawValue"}, a.SecretType), "secretInfo of type " + a.SecretType},
+			option{a.Mode != "" && a.Mode != "optInAllAuth" && a.Mode != authOptOut, "authMode " + a.Mode})
+	}
+	for _, o := range options {
+		if o.refused {
+			return problem.New(problem.OptionUnsupported, c.ID, "%s is not supported for this pair", o.what)
+		}
+	}
+	_, err := askedSpans(c)
+	return err
+}
+
+func checkAuth(c *connection.Connection, t *catalog.Target, given connection.Secrets) error {
+	a := c.Properties.Auth
+	if a == nil {
+		if !waysOf(c).settings {
+			return nil
+		}
+		return problem.New(problem.AuthUnsupported, c.ID, "no auth type is given; allowed for %s: %s", t.Name, strings.Join(ReadyAuth(), ", "))
+	}
+	if err := t.CheckAuth(a.Type, ReadyAuth()); err != nil {
+		return err
+	}
+	if waysOf(c).grants {
+		if _, _, err := chosen(t, a.Roles); err != nil {
+			return err
+		}
+	}
+	if !waysOf(c).settings {
+		return nil
+	}
+	rows, err := t.Rows(a.Type, c.Properties.ClientType)
+	if err != nil {
+		return err
+	}
+	if err := checkSecret(c, t, given); err != nil {
+		return err
+	}
+	if err := checkConnectionOptions(c, rows); err != nil {
+		return err
+	}
+	return checkNames(c, rows)
+}
+
+func checkSecret(c *connection.Connection, t *catalog.Target, given connection.Secrets) error {
+	a := c.Properties.Auth
+	_, have := given[connection.SecretSlot]
+	switch how := t.Auth[a.Type]; {
+	case how.Given && a.Name == "":
+		return problem.New(problem.SecretNeeded, c.ID, "%s needs the name of a database user", t.Name)
+	case how.Given && !have:
+		return problem.New(problem.SecretNeeded, c.ID, "%s needs the password of %s", t.Name, a.Name).
+			WithFix("give it with --secret name=%s secret=VALUE", a.Name)
+	case how.Key != "" && (have || a.Name != ""):
+		return problem.New(problem.OptionUnsupported, c.ID, "the key of %s is fetched from the target, none can be given", t.Name).
+			WithFix("write --secret without name and value")
+	}
+	return nil
+}
+
+// checkConnectionOptions refuses further options of a connection string where there is none.
+func checkConnectionOptions(c *connection.Connection, rows []catalog.Row) error {
+	cfg := c.Properties.Configuration
+	if cfg == nil || len(cfg.AdditionalConnection) == 0 {
+		return nil
+	}
+	found := false
+	for _, row := range rows {
+		g, _ := grammar.Lookup(row.Grammar)
+		if g.Add == nil {
+			continue
+		}
+		found = true
+		for _, key := range sortedKeys(cfg.AdditionalConnection) {
+			if _, err := g.Add("", key, cfg.AdditionalConnection[key]); err != nil {
+				return problem.New(problem.OptionUnsupported, c.ID, "%s cannot be an option of %s: %s", key, g.Title, err)
+			}
+		}
+	}
+	if found {
+		return nil
+	}
+	return problem.New(problem.OptionUnsupported, c.ID, "client type %s gets no connection string that options could be added to", catalog.ClientType(c.Properties.ClientType)).
+		WithFix("leave --connstr-props out, or choose another client type")
+}
+
+// checkNames refuses names the source cannot carry, custom keys that rename
+// nothing, and two settings of one name.
+func checkNames(c *connection.Connection, rows []catalog.Row) error {
+	cfg := c.Properties.Configuration
+	if cfg == nil {
+		cfg = &connection.Configuration{}
+	}
+	var defaults, names []string
+	for _, row := range rows {
+		defaults = append(defaults, row.Name)
+		names = append(names, c.SettingName(row.Name))
+	}
+	for _, old := range sortedKeys(cfg.CustomizedKeys) {
+		if !renames(old, defaults, c.Infix) {
+			return problem.New(problem.OptionUnsupported, c.ID, "there is no setting %q to rename; %s", old, catalog.OneOf(old, defaults))
+		}
+	}
+	names = append(names, sortedKeys(cfg.Additional)...)
+	seen := map[string]bool{}
+	for _, name := range names {
+		if !settingName.MatchString(name) {
+			return problem.New(problem.SettingName, c.Source, "%q cannot be the name of a setting", name)
+		}
+		if seen[strings.ToLower(name)] {
+			return problem.New(problem.SettingClash, c.Source, "two settings of this connection would be called %s", name).
+				WithFix("choose another name with --customized-keys")
+		}
+		seen[strings.ToLower(name)] = true
+	}
+	return nil
+}
+
+// renames tells whether a custom key names one of the default settings, with or without the infix.
+func renames(old string, defaults []string, infix string) bool {
+	return slices.ContainsFunc(defaults, func(name string) bool {
+		return strings.EqualFold(old, name) || strings.EqualFold(old, connection.SettingName(name, infix, nil))
+	})
+}
+
+// Names returns the names of the settings a connection would write if its infix
+// were the given one; for choosing an infix before create.
+func (r *Reader) Names(c *connection.Connection, infix string) ([]string, error) {
+	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	if err != nil || c.Properties.Auth == nil || !waysOf(c).settings {
+		return nil, err
+	}
+	rows, err := m.Target.Rows(c.Properties.Auth.Type, c.Properties.ClientType)
+	if err != nil {
+		return nil, fmt.Errorf("name settings: %w", err)
+	}
+	copied := *c
+	copied.Infix = infix
+	var names []string
+	for _, row := range rows {
+		names = append(names, copied.SettingName(row.Name))
+	}
+	return names, nil
+}

@@ -1,0 +1,311 @@
+package target
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/patchbay/patchbay/internal/catalog"
+	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// systemIdentity is the name of a source's own identity among identity facets.
+const systemIdentity = "system"
+
+// derivation gathers the facets of one connection.
+type derivation struct {
+	c      *connection.Connection
+	m      *catalog.Match
+	facts  connection.Facts
+	facets []connection.Facet
+}
+
+// Derive is pure: the facets of a connection from its facts and secrets. The
+// settings come last and after everything else, because writing them restarts the app.
+func (r *Reader) Derive(c *connection.Connection, facts connection.Facts, secrets connection.Secrets) ([]connection.Facet, error) {
+	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKeyAccess(c, m.Target, facts); err != nil {
+		return nil, err
+	}
+	if err := checkPublicAccess(c, m.Target, facts); err != nil {
+		return nil, err
+	}
+	d := &derivation{c: c, m: m, facts: withRequest(c, facts, secrets)}
+	if waysOf(c).grants {
+		if err := d.grants(); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.firewall(); err != nil {
+		return nil, err
+	}
+	if err := d.settings(); err != nil {
+		return nil, err
+	}
+	return d.facets, nil
+}
+
+// withRequest adds what the request says to the facts of the world.
+func withRequest(c *connection.Connection, facts connection.Facts, secrets connection.Secrets) connection.Facts {
+	all := connection.Facts{}
+	for name, value := range facts {
+		all[name] = value
+	}
+	a := c.Properties.Auth
+	if a == nil {
+		return all
+	}
+	user := a.Name
+	if a.Type != connection.AuthSecret {
+		user = UserName(c)
+	}
+	for name, text := range map[string]string{catalog.FactUserName: user, catalog.FactClientID: a.ClientID, catalog.FactPrincipalID: a.PrincipalID} {
+		if text != "" {
+			all[name] = connection.Plain(text)
+		}
+	}
+	if secret, ok := secrets[connection.SecretSlot]; ok {
+		all[map[bool]string{true: catalog.FactPassword, false: catalog.FactClientSecret}[a.Type == connection.AuthSecret]] = connection.Hidden(secret.Reveal())
+	}
+	return all
+}
+
+func (d *derivation) add(f connection.Facet) connection.Key {
+	d.facets = append(d.facets, f)
+	return f.Key
+}
+
+// grants adds the identity and everything that lets it in.
+func (d *derivation) grants() error {
+	identity := d.add(connection.Facet{
+		Key:  connection.Key{Kind: connection.KindIdentity, Resource: d.c.Source, Name: systemIdentity},
+		Want: connection.Attrs{},
+	})
+	principal := connection.Output(identity, connection.OutPrincipalID)
+	roles, policy, err := chosen(d.m.Target, d.c.Properties.Auth.Roles)
+	if err != nil {
+		return err
+	}
+	for _, role := range roles {
+		d.add(connection.Facet{
+			Key: connection.Key{
+				Kind: connection.KindRole, Resource: d.m.Resource(d.m.Target.Roles.Of),
+				Name: role + " " + systemIdentity + ":" + hash(d.c.Source),
+			},
+			Want: connection.Attrs{connection.AttrRoleID: connection.Plain(role), connection.AttrPrincipalID: principal},
+		})
+	}
+	features := d.features()
+	if a := d.m.Target.Access; a != nil {
+		d.add(connection.Facet{
+			Key:   connection.Key{Kind: connection.KindAccess, Resource: d.m.Resource(a.Of), Name: "patchbay-" + hash(d.c.Source)},
+			Want:  connection.Attrs{connection.AttrPolicy: connection.Plain(policy), connection.AttrPrincipalID: principal},
+			After: features,
+		})
+	}
+	if d.m.Target.DBUser != nil {
+		return d.databaseUser(principal, features)
+	}
+	return nil
+}
+
+func (d *derivation) features() []connection.Key {
+	var keys []connection.Key
+	for _, f := range d.m.Target.Features {
+		keys = append(keys, d.add(connection.Facet{
+			Key:  connection.Key{Kind: connection.KindFeature, Resource: d.m.Resource(f.Of), Name: f.Name},
+			Want: connection.Attrs{connection.AttrValue: connection.Plain(f.Value)},
+		}))
+	}
+	return keys
+}
+
+// databaseUser adds the user and the scaffolding the engine needs to make it:
+// itself as administrator, and its address in the firewall.
+func (d *derivation) databaseUser(principal connection.Value, features []connection.Key) error {
+	u := d.m.Target.DBUser
+	server := d.m.Resource(u.Of)
+	for _, name := range []string{factEnginePrincipal, factEngineLogin, u.Host, u.Database} {
+		if d.facts.Text(name) == "" {
+			return fmt.Errorf("derive database user: %s is not known", name)
+		}
+	}
+	after := append([]connection.Key{}, features...)
+	after = append(after, d.add(connection.Facet{
+		Key: connection.Key{Kind: connection.KindAccess, Resource: server, Name: d.facts.Text(factEnginePrincipal)},
+		Want: connection.Attrs{
+			connection.AttrPrincipalID: d.facts[factEnginePrincipal],
+			connection.AttrLogin:       d.facts[factEngineLogin],
+		},
+		After: features, Scaffold: true,
+	}))
+	if address := d.facts.Text(factEngineAddress); address != "" && d.opens() {
+		after = append(after, d.add(connection.Facet{
+			Key:      connection.Key{Kind: connection.KindFirewall, Resource: server, Name: "patchbay_engine_" + hash(address)},
+			Want:     span{address, address}.attrs(),
+			Scaffold: true,
+		}))
+	}
+	want := connection.Attrs{
+		connection.AttrDatabase: d.facts[u.Database], connection.AttrHost: d.facts[u.Host],
+		connection.AttrPrincipalID: principal, connection.AttrLogin: d.facts[factEngineLogin],
+	}
+	if owner := d.facts.Text(u.Owner); owner != "" {
+		want[connection.AttrOwner] = connection.Plain(owner)
+	}
+	d.add(connection.Facet{
+		Key:  connection.Key{Kind: connection.KindDBUser, Resource: server, Name: UserName(d.c)},
+		Want: want, After: after,
+	})
+	return nil
+}
+
+// settings adds what the app reads, after everything that stays.
+func (d *derivation) settings() error {
+	if !waysOf(d.c).settings {
+		return nil
+	}
+	var after []connection.Key
+	for _, f := range d.facets {
+		if !f.Scaffold {
+			after = append(after, f.Key)
+		}
+	}
+	rendered, err := d.render()
+	if err != nil {
+		return err
+	}
+	for _, s := range rendered {
+		d.add(connection.Facet{
+			Key:  connection.Key{Kind: connection.KindSetting, Resource: d.c.Source, Name: s.Name},
+			Want: connection.Attrs{connection.AttrValue: s.Value}, After: after,
+		})
+	}
+	return nil
+}
+
+// render writes the catalog's rows and the request's further settings.
+func (d *derivation) render() ([]catalog.Setting, error) {
+	cfg := d.c.Properties.Configuration
+	if cfg == nil {
+		cfg = &connection.Configuration{}
+	}
+	var out []catalog.Setting
+	if a := d.c.Properties.Auth; a != nil {
+		var err error
+		out, err = d.m.Target.Settings(a.Type, d.c.Properties.ClientType, d.facts, catalog.Options{
+			Infix: d.c.Infix, Custom: cfg.CustomizedKeys, Connection: cfg.AdditionalConnection,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range sortedKeys(cfg.Additional) {
+		out = append(out, catalog.Setting{Name: name, Documented: name, Value: connection.Plain(cfg.Additional[name]), Kind: catalog.KindPlain})
+	}
+	return out, nil
+}
+
+// Describe returns, by folded setting name, which generation of a library reads a
+// setting; most settings need no such remark and are absent.
+func (r *Reader) Describe(c *connection.Connection) map[string]string {
+	out := map[string]string{}
+	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	if err != nil || c.Properties.Auth == nil {
+		return out
+	}
+	rows, err := m.Target.Rows(c.Properties.Auth.Type, c.Properties.ClientType)
+	if err != nil {
+		return out
+	}
+	for _, row := range rows {
+		if text := row.Description(); text != "" {
+			out[strings.ToLower(c.SettingName(row.Name))] = text
+		}
+	}
+	return out
+}
+
+// maxUserName is the longest name a PostgreSQL role keeps, in bytes.
+const maxUserName = 63
+
+// UserName is the database user of an identity connection: the one that was
+// chosen, or aad_ and the connection's name, cut to what a database keeps.
+func UserName(c *connection.Connection) string {
+	if a := c.Properties.Auth; a != nil && a.UserName != "" {
+		return a.UserName
+	}
+	return fit("aad_" + c.Name)
+}
+
+// SecondUserName is for when UserName is bound to another principal already: the
+// same with a hash of the source.
+func SecondUserName(c *connection.Connection) string {
+	return fit("aad_" + c.Name + "_" + hash(c.Source))
+}
+
+func fit(name string) string {
+	if len(name) <= maxUserName {
+		return name
+	}
+	tail := "_" + hash(name)
+	return name[:maxUserName-len(tail)] + tail
+}
+
+// hash is a short, stable name for an id or an address.
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(connection.FoldID(text)))
+	return hex.EncodeToString(sum[:])[:10]
+}
+
+// chosen turns the roles a user asked for into GUIDs and an access policy; the
+// target's defaults stand where none was asked for.
+func chosen(t *catalog.Target, asked []string) (roles []string, policy string, err error) {
+	if t.Access != nil {
+		policy = t.Access.Policies[0]
+	}
+	if len(asked) == 0 {
+		asked = t.Roles.Default
+	}
+	for _, name := range asked {
+		if p, ok := t.Policy(name); ok {
+			policy = p
+			continue
+		}
+		id, ok := t.RoleID(name)
+		if !ok {
+			return nil, "", unknownRole(t, name)
+		}
+		roles = append(roles, id)
+	}
+	return unique(roles), policy, nil
+}
+
+func unknownRole(t *catalog.Target, name string) error {
+	known := t.RoleNames()
+	if t.Access != nil {
+		known = append(known, t.Access.Policies...)
+	}
+	detail := "give the role's GUID"
+	if len(known) > 0 {
+		detail = catalog.OneOf(name, known) + ", or a role's GUID"
+	}
+	return problem.New(problem.OptionUnsupported, "", "the role %q is not known for %s; %s", name, t.Name, detail)
+}
+
+func unique(list []string) []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, s := range list {
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return out
+}

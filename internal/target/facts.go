@@ -1,0 +1,274 @@
+package target
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/patchbay/patchbay/internal/arm"
+	"github.com/patchbay/patchbay/internal/catalog"
+	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/problem"
+)
+
+// reading is one round of reads: what was answered, by ARM path, and what failed.
+type reading struct {
+	reader *Reader
+	c      *connection.Connection
+	m      *catalog.Match
+
+	mu      sync.Mutex
+	answers map[string]any
+	failed  map[string]error
+	facts   connection.Facts
+}
+
+// Facts reads target and source. Errors: SOURCE_NOT_FOUND, TARGET_NOT_FOUND,
+// TARGET_UNREADABLE, KEY_ACCESS_DISABLED, and those of package arm.
+func (r *Reader) Facts(ctx context.Context, c *connection.Connection) (connection.Facts, error) {
+	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	if err != nil {
+		return nil, err
+	}
+	round := &reading{reader: r, c: c, m: m, answers: map[string]any{}, failed: map[string]error{}, facts: connection.Facts{}}
+	for name, value := range m.Facts {
+		round.facts[name] = value
+	}
+	round.facts[connection.FactTarget] = connection.Plain(m.Target.Name)
+	round.facts[connection.FactVersion] = connection.Plain(m.Target.APIVersion)
+	round.facts[connection.FactProtocol] = connection.Plain(m.Target.Protocol)
+	round.put(connection.FactAudience, r.audience(m.Target.Audience))
+	round.run(ctx)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("read target: %w", ctx.Err())
+	}
+	if err := round.settle(); err != nil {
+		return nil, err
+	}
+	return round.facts, nil
+}
+
+// What a failed read is filed under when it is not an ARM path.
+const (
+	fromSource = "source"
+	fromEngine = "engine"
+)
+
+// run starts every read and waits for all of them; none stops another, so that
+// the error that says most can be chosen.
+func (r *reading) run(ctx context.Context) {
+	var group errgroup.Group
+	start := func(key string, read func() error) {
+		group.Go(func() error {
+			if err := read(); err != nil {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.failed[key] = err
+			}
+			return nil
+		})
+	}
+	start(fromSource, func() error { return r.readSource(ctx) })
+	if entersDatabase(r.c, r.m.Target) {
+		start(fromEngine, func() error { return r.readEngine(ctx) })
+	}
+	for _, path := range r.paths() {
+		start(path, func() error {
+			var answer any
+			err := r.reader.Client.Get(ctx, path, r.m.Target.APIVersion, &answer)
+			r.answer(path, answer)
+			return err
+		})
+	}
+	if path, ok := r.keyPath(); ok {
+		start(path, func() error {
+			var answer any
+			err := r.reader.Client.Post(ctx, path, r.m.Target.APIVersion, nil, &answer)
+			r.answer(path, answer)
+			return err
+		})
+	}
+	_ = group.Wait() // errors are in r.failed
+}
+
+func (r *reading) answer(path string, answer any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answers[path] = answer
+}
+
+// put adds a plain fact; an empty one stays unknown.
+func (r *reading) put(name, text string) {
+	if text == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts[name] = connection.Plain(text)
+}
+
+// paths are the resources to read, each once, parents before children.
+func (r *reading) paths() []string {
+	var out []string
+	for _, name := range resourcesToRead(r.c, r.m.Target) {
+		out = append(out, r.m.Resource(name))
+	}
+	return out
+}
+
+func (r *reading) keyPath() (string, bool) {
+	key, ok := wantsKey(r.c, r.m.Target)
+	if !ok {
+		return "", false
+	}
+	place := r.m.Target.Keys[key]
+	return r.m.Resource(place.Of) + "/" + place.Action, true
+}
+
+// resourcesToRead leaves out what matters only when the network is ours to open.
+func resourcesToRead(c *connection.Connection, t *catalog.Target) []string {
+	var names []string
+	for depth := 1; depth <= len(t.ID); depth++ {
+		for _, name := range sortedKeys(t.Resources) {
+			if res := t.Resources[name]; res.Depth == depth && (!res.Network || waysOf(c).network) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func (r *reading) readSource(ctx context.Context) error {
+	source, err := r.reader.Source(ctx, r.c.Source)
+	if err != nil {
+		return err
+	}
+	r.put(connection.FactAddresses, strings.Join(source.Addresses, ","))
+	r.put(factSourceLocation, source.Location)
+	return nil
+}
+
+func (r *reading) readEngine(ctx context.Context) error {
+	me, err := r.reader.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	r.put(factEnginePrincipal, me.PrincipalID)
+	r.put(factEngineLogin, me.Login)
+	if !waysOf(r.c).network {
+		return nil
+	}
+	address, err := r.reader.Address(ctx)
+	r.put(factEngineAddress, address)
+	return err
+}
+
+// settle turns answers into facts and picks the error that says most: a missing
+// source, a missing or unreadable target, keys that do not work, the rest.
+func (r *reading) settle() error {
+	if err := r.failed[fromSource]; err != nil {
+		return err
+	}
+	for _, path := range r.paths() {
+		if err := r.failed[path]; err != nil {
+			return r.unreadable(path, err)
+		}
+	}
+	for _, name := range sortedKeys(r.m.Target.Facts) {
+		if err := r.place(name, r.m.Target.Facts[name]); err != nil {
+			return err
+		}
+	}
+	if err := checkKeyAccess(r.c, r.m.Target, r.facts); err != nil {
+		return err
+	}
+	if err := r.key(); err != nil {
+		return err
+	}
+	if err := r.failed[fromEngine]; err != nil {
+		return err
+	}
+	r.judge()
+	return nil
+}
+
+func (r *reading) place(name string, p catalog.Place) error {
+	text := member(r.answers[r.m.Resource(p.Of)], p.At)
+	if text == "" {
+		text = p.Else
+	}
+	r.put(name, text)
+	if text == "" && p.Needed {
+		return problem.New(problem.TargetNoAnswer, r.m.Resource(p.Of), "the target does not tell its %s yet", name).
+			While("read target").WithFix("wait until the target has been created and try again")
+	}
+	return nil
+}
+
+func (r *reading) key() error {
+	path, ok := r.keyPath()
+	if !ok {
+		return nil
+	}
+	if err := r.failed[path]; err != nil {
+		return err
+	}
+	name, _ := wantsKey(r.c, r.m.Target)
+	text := member(r.answers[path], r.m.Target.Keys[name].At)
+	if text == "" {
+		return problem.New(problem.TargetUnreadable, path, "the target hands out no key").While("read the target's keys")
+	}
+	r.facts[name] = connection.Hidden(text)
+	return nil
+}
+
+// unreadable says which of the two it is: not there, or not to be seen.
+func (r *reading) unreadable(path string, err error) error {
+	switch {
+	case arm.HasStatus(err, 403), arm.HasCode(err, "SubscriptionNotFound"), arm.HasCode(err, "InvalidSubscriptionId"):
+		action, _, found := arm.DeniedRight(err)
+		p := problem.New(problem.TargetUnreadable, path, "%s cannot be read", path).While("read target").Because(err)
+		if found {
+			p = p.WithFix("ask an owner of %s for a role that holds %s", path, action)
+		}
+		return p
+	case arm.IsNotFound(err):
+		return problem.New(problem.TargetNotFound, path, "there is no %s at %s", r.m.Target.Display, path).While("read target").Because(err)
+	}
+	return err
+}
+
+// member walks JSON by names and indexes between dots; scalars become words,
+// anything else "".
+func member(from any, at string) string {
+	for _, step := range strings.Split(at, ".") {
+		switch node := from.(type) {
+		case map[string]any:
+			from = node[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i < 0 || i >= len(node) {
+				return ""
+			}
+			from = node[i]
+		default:
+			return ""
+		}
+	}
+	switch v := from.(type) {
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case json.Number:
+		return v.String()
+	}
+	return ""
+}
