@@ -62,9 +62,14 @@ func (s *story) patchbay(ctx context.Context, wantCode int, args ...string) (str
 	if err != nil {
 		return "", err
 	}
-	s.quote(r.Stderr)
-	if !slices.Contains(args, "json") && !slices.Contains(args, "none") {
-		s.quote(r.Stdout)
+	shown := r.Stdout
+	if slices.Contains(args, "json") {
+		shown = "" // read as data
+	}
+	if wantCode == 0 {
+		s.quote(r.Stderr, shown)
+	} else { // the reason comes last
+		s.quote(shown, r.Stderr)
 	}
 	return r.Stdout, same("exit status of patchbay "+strings.Join(args, " "), r.Code, wantCode)
 }

@@ -7,7 +7,10 @@ import (
 // toWire writes properties as an object of the newest version, without members
 // that are unset. Secrets have no place in it.
 func toWire(p *connection.Properties) map[string]any {
-	out := map[string]any{"targetService": targetToWire(p.Target)}
+	out := map[string]any{}
+	if p.Target.Type != "" {
+		out["targetService"] = targetToWire(p.Target)
+	}
 	if p.Auth != nil {
 		out["authInfo"] = authToWire(p.Auth)
 	}

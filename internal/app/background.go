@@ -114,7 +114,7 @@ func (h home) spawn(ctx context.Context, o cli.LocalStartOptions) (*running, err
 	}
 	defer logFile.Close()
 	cmd := exec.Command(self, arguments(o, ready)...)
-	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = logFile, logFile, append(os.Environ(), "PATCHBAY_HOME="+h.dir), h.dir
+	cmd.Stderr, cmd.Env, cmd.Dir = logFile, append(os.Environ(), "PATCHBAY_HOME="+h.dir), h.dir
 	detach(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, problem.New(problem.LocalStartFailed, self, "the local cloud's process cannot start").Because(err)

@@ -106,6 +106,9 @@ func serverTLS(o cli.ServeOptions) (*tls.Config, string, error) {
 		}
 		return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, "", nil
 	}
+	if err := os.MkdirAll(o.State, 0o700); err != nil {
+		return nil, "", problem.New(problem.StoreFailed, o.State, "the server's folder cannot be made").Because(err)
+	}
 	made, err := authority.Open(o.State, []string{"127.0.0.1", "localhost", "::1"})
 	if err != nil {
 		return nil, "", fmt.Errorf("make a certificate: %w", err)

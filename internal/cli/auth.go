@@ -45,7 +45,7 @@ func authOptions() []authOption {
 }
 
 // fetchedSecretHelp is the help of --secret where the key is fetched.
-const fetchedSecretHelp = "Sign in with the target's own key, which is fetched: takes no words."
+const fetchedSecretHelp = "Sign in with the target's own key, which is fetched."
 
 func authByWire(wire string) (authOption, bool) {
 	for _, o := range authOptions() {
@@ -68,9 +68,10 @@ type authFlags struct {
 func newAuthFlags(f *pflag.FlagSet, target TargetCommand, vaultID *string) *authFlags {
 	a := &authFlags{target: target, vaultID: vaultID, given: map[string]*wordList{}}
 	for _, o := range authOptions() {
-		a.given[o.Name] = &wordList{}
+		fetched := o.Wire == authSecret && target.KeysFetched
+		a.given[o.Name] = &wordList{bare: fetched || len(o.Keys) == 0}
 		help := o.Help
-		if o.Wire == authSecret && target.KeysFetched {
+		if fetched {
 			help = fetchedSecretHelp
 		}
 		f.Var(a.given[o.Name], o.Name, help)

@@ -10,7 +10,7 @@ import (
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
-// CreateOptions are the options of connection create.
+// createOptions are the options of connection create.
 type createOptions struct {
 	*shell
 	source     *place
@@ -47,7 +47,7 @@ func newCreate(s *shell, source SourceCommand, target TargetCommand) *cobra.Comm
 	f := c.Flags()
 	f.SortFlags = false
 	o.source = newPlace(s, f, source)
-	f.StringVar(&o.source.name, "connection", "", "`Name` of the connection. Default: the target's and five letters.")
+	f.StringVar(&o.source.name, "connection", "", "The connection's `name`. Default: the target's and five letters.")
 	o.target = newTargetPlace(f, target)
 	o.properties = newPropertyFlags(f, target)
 	o.auth = newAuthFlags(f, target, &o.properties.vaultID)

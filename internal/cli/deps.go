@@ -128,7 +128,7 @@ func WebApp() SourceCommand {
 	return SourceCommand{
 		Name: "webapp", Display: "web app",
 		ID:            "/subscriptions/{subscription}/resourceGroups/{resource-group}/providers/Microsoft.Web/sites/{name}",
-		Options:       []SourceOption{{Name: "name", Short: "n", Help: "Name of the web app.", Env: "AZURE_DEFAULTS_WEB"}},
+		Options:       []SourceOption{{Name: "name", Short: "n", Help: "The web app's `name`.", Env: "AZURE_DEFAULTS_WEB"}},
 		RuntimeFields: []string{"siteConfig.linuxFxVersion", "siteConfig.windowsFxVersion"},
 		APIVersion:    "2023-12-01",
 	}

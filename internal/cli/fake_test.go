@@ -58,15 +58,14 @@ type fakeAPI struct {
 	calls    []string
 	ops      map[string]*api.Operation
 	order    []string
-	drift    map[string]string            // connection name -> state
-	report   []map[string]any             // validationDetail
-	fail     map[string]*problem.Error    // method -> error
-	outcome  *problem.Error               // of every operation
-	raw      map[string]*api.Response     // "METHOD path" -> answer
-	runtime  string                       // linuxFxVersion of every site
-	streamed func(context.Context) error  // what Events does after the first entries
-	status   map[string][]map[string]any  // status URL -> answers, the last one stays
-	planned  map[string]map[string]string // attributes of the planned setting
+	drift    map[string]string           // connection name -> state
+	report   []map[string]any            // validationDetail
+	fail     map[string]*problem.Error   // method -> error
+	outcome  *problem.Error              // of every operation
+	raw      map[string]*api.Response    // "METHOD path" -> answer
+	runtime  string                      // linuxFxVersion of every site
+	streamed func(context.Context) error // what Events does after the first entries
+	status   map[string][]map[string]any // status URL -> answers, the last one stays
 	noKeep   bool
 	closed   bool
 }
@@ -172,9 +171,9 @@ func (f *fakeAPI) operation(verb, id string) string {
 	ended := testStart.Add(1400 * time.Millisecond)
 	op := &api.Operation{ID: opID, Verb: verb, Connection: id, Source: source, Status: "Succeeded", Caller: "tester",
 		Accepted: testStart, Started: &testStart, Ended: &ended}
-	setting := "setting " + source + "/config/appsettings"
+	setting := "setting:" + source + "/config/appsettings"
 	for i, e := range []api.JournalEntry{
-		{Phase: "start"}, {Phase: "intent", Step: "identity " + source}, {Phase: "done", Step: "identity " + source},
+		{Phase: "start"}, {Phase: "intent", Step: "identity:" + source}, {Phase: "done", Step: "identity:" + source},
 		{Phase: "intent", Step: setting}, {Phase: "done", Step: setting}, {Phase: "end"},
 	} {
 		e.Seq, e.At = int64(i+1), testStart.Add(time.Duration(i)*300*time.Millisecond)
@@ -276,7 +275,7 @@ func (f *fakeAPI) Plan(_ context.Context, id string, body map[string]any, remove
 				Before: map[string]string{"value": "********"}, After: map[string]string{"value": "********"}, Note: "another value than before"},
 			{Kind: "setting", Name: "OLD", Resource: source, Action: "update", Before: map[string]string{"value": "a\x1b[2J"}, After: map[string]string{"value": "b"}},
 		}},
-		{ID: "firewall " + source, Path: source, Dismantle: true, Changes: []api.PlanChange{{Kind: "firewall", Name: "engine", Resource: source,
+		{ID: "dismantle:firewall:" + source, Path: source, Dismantle: true, Changes: []api.PlanChange{{Kind: "firewall", Name: "engine", Resource: source,
 			Action: "remove", Scaffold: true, Before: map[string]string{"start": "10.0.0.1"}}}},
 	}, Quiet: []api.PlanChange{{Kind: "feature", Name: "aad", Resource: source, Action: "found"}}}, nil
 }

@@ -12,7 +12,7 @@ import (
 // follow shows an operation's progress until it has ended. When ctx ends first, it
 // stops waiting, not the operation.
 func (s *shell) follow(ctx context.Context, a API, d Defaults, id string) error {
-	op, err := s.followed(ctx, a, id)
+	op, err := s.followed(ctx, a, d, id)
 	switch {
 	case ctx.Err() != nil:
 		return stillRunning(d, id)
@@ -24,7 +24,7 @@ func (s *shell) follow(ctx context.Context, a API, d Defaults, id string) error 
 
 // followed watches the journal as it is written, and falls back to looking at it
 // time and again when the stream breaks off.
-func (s *shell) followed(ctx context.Context, a API, id string) (*api.Operation, error) {
+func (s *shell) followed(ctx context.Context, a API, d Defaults, id string) (*api.Operation, error) {
 	view := s.progress()
 	defer view.close()
 	op, err := a.Events(ctx, id, func(e api.JournalEntry) error {
@@ -35,7 +35,8 @@ func (s *shell) followed(ctx context.Context, a API, id string) (*api.Operation,
 		view.end(op)
 		return op, nil
 	}
-	if refused(err) {
+	// In this process nobody works on it once the stream has ended: looking would not help.
+	if refused(err) || d.InProcess && err != nil {
 		return nil, err
 	}
 	s.detail("the events of operation %s cannot be followed (%v): looking every %v", id, err, s.Poll)

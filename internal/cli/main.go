@@ -89,7 +89,7 @@ Try it offline:
 
 func (s *shell) addGlobals(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVarP(&s.g.output, "output", "o", "", "Output `format`: "+formatList()+". Default: json for connections and rest, text for the other commands; PATCHBAY_OUTPUT sets another.")
+	f.StringVarP(&s.g.output, "output", "o", "", "Output `format`: "+formatList()+" (json or text if not given).")
 	f.StringVar(&s.g.query, "query", "", "JMESPath `expression` over the output. See https://jmespath.org.")
 	f.StringVar(&s.g.subscription, "subscription", "", "Subscription `id`. Default: the context's.")
 	f.StringVar(&s.g.context, "context", "", "Saved context to use, by `name`. Default: the current one.")

@@ -109,19 +109,27 @@ type jsonPrinter struct {
 	colour bool
 }
 
+// paint colours JSON text, which has escaped its control characters already.
+func (p *jsonPrinter) paint(colour, text string) string {
+	if !p.colour {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}
+
 func (p *jsonPrinter) value(v any, indent string) {
 	inner := indent + "  "
 	switch t := v.(type) {
 	case map[string]any:
 		p.list("{", "}", len(t), indent, func(i int) {
 			name := p.order.names(t)[i]
-			p.b.WriteString(colored(p.colour, bold, jsonText(name)) + ": ")
+			p.b.WriteString(p.paint(bold, jsonText(name)) + ": ")
 			p.value(t[name], inner)
 		})
 	case []any:
 		p.list("[", "]", len(t), indent, func(i int) { p.value(t[i], inner) })
 	case string:
-		p.b.WriteString(colored(p.colour, green, jsonText(t)))
+		p.b.WriteString(p.paint(green, jsonText(t)))
 	default:
 		p.b.WriteString(jsonText(t))
 	}

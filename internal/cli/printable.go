@@ -7,7 +7,7 @@ import (
 )
 
 // printable replaces what could move a terminal's cursor or hide text: control
-// characters, direction marks and broken UTF-8. Our own colours pass.
+// characters, direction marks and broken UTF-8.
 func printable(text string) string { return escapeControls(text, "") }
 
 // printableLines is printable for text of several lines.
@@ -18,11 +18,9 @@ func escapeControls(text, allowed string) string {
 		return text
 	}
 	var b strings.Builder
-	for i, r := range text {
+	for _, r := range text {
 		switch {
 		case strings.ContainsRune(allowed, r), !unprintable(r):
-			b.WriteRune(r)
-		case r == '\x1b' && ownColour(text[i:]):
 			b.WriteRune(r)
 		case r == '\n':
 			b.WriteString(`\n`)
@@ -43,12 +41,21 @@ func unprintable(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == 0x2028 || r == 0x2029 || r == unicode.ReplacementChar
 }
 
-// ownColour tells whether text starts with one of the colour switches paint makes.
-func ownColour(text string) bool {
-	for _, c := range []string{red, green, amber, dim, bold, "0"} {
-		if strings.HasPrefix(text, "\x1b["+c+"m") {
-			return true
+// painted is text that has been made printable and perhaps coloured.
+type painted string
+
+// printableArgs makes the arguments of a line printable, except those painted.
+func printableArgs(args []any) []any {
+	out := make([]any, len(args))
+	for i, a := range args {
+		switch t := a.(type) {
+		case string:
+			out[i] = printable(t)
+		case error:
+			out[i] = printable(t.Error())
+		default:
+			out[i] = a
 		}
 	}
-	return false
+	return out
 }

@@ -96,14 +96,14 @@ func (b *stepBook) take(e api.JournalEntry) *stepState {
 	return step
 }
 
-// stepLabel makes "setting app1/appsettings" of a step's id, which is a kind and
-// the path that is written.
+// stepLabel makes "setting app1/appsettings" of a step's id, which is its kind and
+// the path that is written, with a colon between.
 func stepLabel(id string) string {
 	i := strings.Index(strings.ToLower(id), "/subscriptions/")
 	if i < 0 {
-		return id
+		return strings.Replace(id, ":", " ", 1)
 	}
-	kind := strings.Trim(id[:i], " :")
+	kind := strings.TrimSpace(strings.ReplaceAll(id[:i], ":", " "))
 	return strings.TrimSpace(kind + " " + shortID(id[i:]))
 }
 
@@ -136,7 +136,12 @@ func noteText(step *stepState) string {
 }
 
 // seconds prints a duration shortly.
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", max(d, 0).Seconds()) }
+func seconds(d time.Duration) string {
+	if d < 50*time.Millisecond {
+		return fmt.Sprintf("%dms", max(d, 0).Milliseconds())
+	}
+	return fmt.Sprintf("%.1fs", d.Seconds())
+}
 
 // endLine says what an operation did and how long it took.
 func endLine(op *api.Operation) string {
@@ -155,7 +160,7 @@ func endLine(op *api.Operation) string {
 type liveProgress struct {
 	out     io.Writer
 	width   func() int
-	painted func(colour, text string) string
+	paint   func(colour, text string) painted
 	mu      sync.Mutex
 	book    *stepBook
 	began   time.Time
@@ -172,7 +177,7 @@ func newLiveProgress(s *shell) *liveProgress {
 	if width == nil {
 		width = func() int { return 80 }
 	}
-	p := &liveProgress{out: s.Streams.Err, width: width, painted: s.paint, book: newStepBook(),
+	p := &liveProgress{out: s.Streams.Err, width: width, paint: s.paint, book: newStepBook(),
 		began: time.Now(), now: time.Now, stop: make(chan struct{})}
 	p.stopped.Add(1)
 	go p.spin()
@@ -250,7 +255,7 @@ func (p *liveProgress) draw(last string) {
 		lines = append(lines, p.stepLine(p.book.steps[id]))
 	}
 	if last == "" {
-		last = p.painted(dim, "  "+seconds(p.now().Sub(p.began))+" elapsed")
+		last = string(p.paint(dim, "  "+seconds(p.now().Sub(p.began))+" elapsed"))
 	}
 	lines = append(lines, last)
 	for _, l := range lines {
@@ -276,7 +281,7 @@ func (p *liveProgress) stepLine(s *stepState) string {
 	}
 	room := max(p.width()-6-len(took), 10)
 	label := clip(printable(s.label+noteText(s)), room)
-	return fmt.Sprintf("  %s %s%s %s", p.painted(colour, sign), label, strings.Repeat(" ", max(room-displayWidth(label), 0)), p.painted(dim, took))
+	return fmt.Sprintf("  %s %s%s %s", p.paint(colour, sign), label, strings.Repeat(" ", max(room-displayWidth(label), 0)), p.paint(dim, took))
 }
 
 // clip shortens a text to a number of terminal columns.

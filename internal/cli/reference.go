@@ -32,6 +32,9 @@ words take them as the Azure CLI does: ` + "`--secret name=USER secret=VALUE`" +
 ` + "`secret=@FILE` or `secret=-`" + ` (standard input), so that it is no process argument; ` + "`@@`" + ` begins a
 secret that begins with @.
 
+Without ` + "`--output`" + `, connections and ` + "`rest`" + ` print JSON, as the Azure CLI does, and the other commands print
+text for people; the environment variable PATCHBAY_OUTPUT sets another default. NO_COLOR switches colours off.
+
 | exit code | meaning |
 |---|---|
 | 0 | done |

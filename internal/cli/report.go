@@ -45,7 +45,7 @@ func interrupted(err error) bool {
 // note prints one line for people; --only-show-errors silences it.
 func (s *shell) note(format string, args ...any) {
 	if !s.g.onlyErrors {
-		s.line(s.paint(dim, "note:")+" "+format, args...)
+		s.line("%s "+format, append([]any{s.paint(dim, "note:")}, args...)...)
 	}
 }
 
@@ -57,7 +57,7 @@ func (s *shell) detail(format string, args ...any) {
 }
 
 func (s *shell) line(format string, args ...any) {
-	fmt.Fprintln(s.Streams.Err, printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(s.Streams.Err, format+"\n", printableArgs(args)...)
 }
 
 // The few colours in use.
@@ -70,15 +70,15 @@ const (
 )
 
 // paint colours text for standard error, when that is a terminal that wants it.
-func (s *shell) paint(colour, text string) string {
+func (s *shell) paint(colour, text string) painted {
 	return colored(s.colours(s.Streams.ErrTerminal), colour, text)
 }
 
-func colored(on bool, colour, text string) string {
+func colored(on bool, colour, text string) painted {
 	if !on {
-		return text
+		return painted(printable(text))
 	}
-	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+	return painted("\x1b[" + colour + "m" + printable(text) + "\x1b[0m")
 }
 
 func (s *shell) colours(terminal bool) bool {

@@ -219,4 +219,3 @@ func pathOf(address string) string {
 	}
 	return u.RequestURI()
 }
-

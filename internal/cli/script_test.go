@@ -145,7 +145,7 @@ func setFake(ts *testscript.TestScript, _ bool, args []string) {
 	case "outcome":
 		w.api.outcome = problem.New(problem.Code(rest[0]), "/the/resource", "%s", rest[1])
 	case "finding":
-		w.api.report = append(w.api.report, map[string]any{"name": rest[0], "result": rest[1], "description": orNil(rest[2]), "errorCode": orNil(rest[3])})
+		w.api.report = append(w.api.report, map[string]any{"name": rest[0], "result": rest[1], "description": orNil(rest[2]), "errorCode": orNil(rest[3]), "errorMessage": orNil(strings.Join(rest[4:], ""))})
 	case "answer":
 		status, _ := strconv.Atoi(rest[1])
 		header := http.Header{}

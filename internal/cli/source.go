@@ -35,7 +35,7 @@ func newPlace(s *shell, f *pflag.FlagSet, source SourceCommand) *place {
 
 // withConnection registers the options that name a connection.
 func (p *place) withConnection(f *pflag.FlagSet) *place {
-	f.StringVar(&p.name, "connection", "", "`Name` of the connection.")
+	f.StringVar(&p.name, "connection", "", "The connection's `name`.")
 	f.StringVar(&p.id, "id", "", "Resource `id` of the connection, instead of source and name.")
 	return p
 }

@@ -101,6 +101,8 @@ func (d document) shown(name string, v any) bool {
 	switch v.(type) {
 	case map[string]any, []any:
 		return false
+	case nil: // a column of nothing helps nobody, unless it was asked for
+		return d.order != nil
 	}
 	return d.order != nil || !slices.Contains([]string{"id", "type", "etag", "revision"}, name)
 }

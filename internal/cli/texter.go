@@ -20,11 +20,11 @@ type texter struct {
 
 func (t *texter) line(format string, args ...any) {
 	if t.err == nil {
-		_, t.err = fmt.Fprintln(t.out, printable(fmt.Sprintf(format, args...)))
+		_, t.err = fmt.Fprintf(t.out, format+"\n", printableArgs(args)...)
 	}
 }
 
-func (t *texter) paint(colour, text string) string { return colored(t.colour, colour, text) }
+func (t *texter) paint(colour, text string) painted { return colored(t.colour, colour, text) }
 
 // table prints rows under headings.
 func (t *texter) table(headings []string, rows [][]string) {
@@ -75,10 +75,8 @@ func stepHeading(s api.PlanStep, numbers map[string]int) string {
 		}
 	}
 	slices.Sort(after)
-	out := stepLabel(s.ID)
-	if out == "" {
-		out = s.Path
-	}
+	kind, _, _ := strings.Cut(strings.TrimPrefix(s.ID, "dismantle:"), ":")
+	out := stepLabel(kind + ":" + s.Path)
 	switch {
 	case s.Dismantle:
 		out += " (when the operation ends)"
@@ -99,7 +97,7 @@ func (t *texter) change(c api.PlanChange) {
 		before, had := c.Before[name]
 		after, has := c.After[name]
 		switch {
-		case had && has && before == after:
+		case had && has && before == after && !(masked(after) && c.Action == "update"):
 			t.line("       %s: %s", name, shownValue(after))
 		case c.After == nil || had && !has:
 			t.line("       %s: %s → (gone)", name, shownValue(before))
@@ -113,6 +111,10 @@ func (t *texter) change(c api.PlanChange) {
 		t.line("       %s", t.paint(dim, c.Note))
 	}
 }
+
+// masked tells whether the value itself is not shown, so that two that look alike
+// may differ.
+func masked(v string) bool { return v != "" && strings.Trim(v, "*") == "" }
 
 func shownValue(v string) string {
 	switch v {

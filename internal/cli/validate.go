@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -82,38 +81,48 @@ func (s *shell) settled(ctx context.Context, a API, statusURL string) (map[strin
 
 // failures makes an error of the failed items; the first one's code stands.
 func failures(id string, items []map[string]any) error {
-	var lines []string
-	var first map[string]any
+	var lines, fixes []string
+	var code problem.Code
 	for _, item := range items {
 		if text(item, "result") != "failure" {
 			continue
 		}
-		if first == nil {
-			first = item
+		if len(lines) == 0 {
+			code = problem.Code(text(item, "errorCode"))
 		}
-		lines = append(lines, strings.TrimSuffix(text(item, "name"), ".")+why(item))
+		line := strings.TrimSuffix(text(item, "name"), ".")
+		if why := text(item, "description"); why != "" {
+			line += " (" + why + ")"
+		}
+		lines = append(lines, line)
+		if fix := fixOf(id, item); fix != "" && !contains(fixes, fix) {
+			fixes = append(fixes, fix)
+		}
 	}
-	if first == nil {
+	if len(lines) == 0 {
 		return nil
 	}
-	code := problem.Code(text(first, "errorCode"))
 	if row, ok := problem.Lookup(code); !ok || row.Exit != problem.ExitDrift {
 		code = problem.DriftFound
 	}
 	p := problem.New(code, id, "%d of %d checks failed: %s", len(lines), len(items), strings.Join(lines, "; "))
-	if fix := text(first, "fix"); fix != "" {
-		p.Fix = fix
-	}
+	p.Fix = strings.Join(fixes, "\n       ")
 	return p
 }
 
-func why(item map[string]any) string {
-	for _, name := range []string{"errorMessage", "description"} {
-		if reason := text(item, name); reason != "" {
-			return fmt.Sprintf(" (%s)", reason)
+// fixOf is what to do about a failed item: its own words, or the registry's, which
+// do not know the connection.
+func fixOf(id string, item map[string]any) string {
+	if fix := text(item, "errorMessage"); fix != "" {
+		return fix
+	}
+	row, _ := problem.Lookup(problem.Code(text(item, "errorCode")))
+	for _, command := range []string{"patchbay repair --force", "patchbay repair"} {
+		if strings.Contains(row.Fix, "`"+command+"`") {
+			return command + " --id " + id
 		}
 	}
-	return ""
+	return row.Fix
 }
 
 // objects reads a list of objects out of JSON.

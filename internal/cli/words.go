@@ -102,6 +102,7 @@ func aliasFlags(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 type wordList struct {
 	Given bool
 	Words []string
+	bare  bool // takes no words, for help
 }
 
 // Set takes one word; an empty one only says that the option is there.
@@ -116,8 +117,13 @@ func (w *wordList) Set(word string) error {
 // String prints nothing: words may be secrets, and help shows defaults.
 func (w *wordList) String() string { return "" }
 
-// Type is the word in help.
-func (w *wordList) Type() string { return "words" }
+// Type is the word in help; the parser underneath prints none for bool.
+func (w *wordList) Type() string {
+	if w.bare {
+		return "bool"
+	}
+	return "words"
+}
 
 // pairs reads NAME=VALUE words. allowed lists the names, nil allows any. An error
 // never repeats a value. Names of a fixed list compare folded, as the Azure CLI does.

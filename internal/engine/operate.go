@@ -18,7 +18,7 @@ func (e *Engine) operate(ctx context.Context, op *ledger.Operation, lease *ledge
 	r := &run{Engine: e, uid: op.UID, op: op, lease: lease}
 	ctx = e.Trace(ctx, op.Correlation)
 	taken := "taken"
-	if !op.Started.IsZero() {
+	if lease.Fence > 1 {
 		taken = "taken over from a process that is gone"
 	}
 	if err := r.journal(ctx, ledger.Entry{Phase: ledger.PhaseStart, Note: taken}); err != nil {
@@ -289,7 +289,7 @@ func (r *run) fail(ctx context.Context, c *connection.Connection, err error) err
 		if p != nil {
 			detail = p.Error() + "; left over: " + detail
 		}
-		p = problem.New(problem.Remainder, r.op.Connection, "%s", detail).Because(err)
+		p = problem.New(problem.Remainder, r.op.Connection, "%s", detail).Because(err).WithFix("%s", r.again())
 	}
 	kept := &connection.Problem{Code: string(p.Code), Message: p.Error(), Resource: p.Resource, Fix: p.FixText()}
 	out := r.op.Before
@@ -303,6 +303,14 @@ func (r *run) fail(ctx context.Context, c *connection.Connection, err error) err
 		return err
 	}
 	return r.finish(ctx, ledger.Failed, &failed, kept)
+}
+
+// again is the command that takes up what an operation left over.
+func (r *run) again() string {
+	if r.op.Verb == ledger.VerbUpdate || r.op.Verb == ledger.VerbRepair {
+		return "patchbay repair --id " + r.op.Connection
+	}
+	return "patchbay webapp connection delete --yes --id " + r.op.Connection
 }
 
 // releaseClaims lets go of what was claimed and never written; all of it when the

@@ -56,7 +56,7 @@ func (d *DBUser) config(ctx context.Context, f connection.Facet, database string
 	if err != nil {
 		return nil, err
 	}
-	config, err := pgx.ParseConfig("host=localhost sslmode=disable service='' passfile=/dev/null")
+	config, err := pgx.ParseConfig("host=localhost sslmode=disable passfile=/dev/null")
 	if err != nil {
 		return nil, fmt.Errorf("make connection settings: %w", err)
 	}

@@ -17,6 +17,7 @@ const (
 	invalidCatalog        = "3D000"
 	insufficientPrivilege = "42501"
 	undefinedObject       = "42704"
+	duplicateObject       = "42710"
 	tooManyConnections    = "53300"
 	cannotConnectNow      = "57P03"
 )

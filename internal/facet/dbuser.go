@@ -148,7 +148,14 @@ func (d *DBUser) Write(ctx context.Context, b any, changes []plan.Change) ([]con
 		if err != nil {
 			return nil, err
 		}
-		if err := d.write(ctx, basis, c); err != nil {
+		err = d.write(ctx, basis, c)
+		if isState(err, duplicateObject) {
+			// The role came between the look and the write: look again, decide again.
+			if basis, err = d.read(ctx, c.Facet); err == nil {
+				err = d.write(ctx, basis, c)
+			}
+		}
+		if err != nil {
 			return nil, err
 		}
 		after, err := d.read(ctx, c.Facet)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,6 +18,12 @@ import (
 
 // pollEvery is the pause between two looks at something another process holds.
 const pollEvery = 15 * time.Millisecond
+
+// A taker that finds only readers at a lock tries again so often, after at most such a pause.
+const (
+	readerTries = 100
+	readerPause = 400 * time.Microsecond
+)
 
 // fileLocks are the locks of the operating system that this process holds, one per
 // source it works on. They end with the process, however it ends, which tells others
@@ -89,9 +96,9 @@ func (f *fileLocks) take(source string) (holding, error) {
 }
 
 // exclusive is patient with readers, who hold a lock for an instant to see whether
-// anybody else does.
+// anybody else does; it does not wait for another taker.
 func (f *fileLocks) exclusive(l *flock.Flock) (bool, error) {
-	for range 10 {
+	for range readerTries {
 		ok, err := f.try(l, false)
 		if ok || err != nil {
 			return ok, err
@@ -103,6 +110,7 @@ func (f *fileLocks) exclusive(l *flock.Flock) (bool, error) {
 		if err := l.Unlock(); err != nil {
 			return false, err
 		}
+		time.Sleep(rand.N(readerPause))
 	}
 	return false, nil
 }

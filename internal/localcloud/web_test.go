@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -131,7 +132,7 @@ func TestSlotConfigNames(t *testing.T) {
 	w.must(200, "PUT", site+"/slots/blue", webAPI, doc{})
 	w.refused(404, "NotFound", "GET", site+"/slots/blue/config/slotConfigNames", webAPI, nil)
 	w.must(200, "PUT", site+"/slots/blue/config/appsettings", webAPI, doc{"properties": doc{"S": "1"}})
-	if len(w.settings(site)) != 0 || w.settings(site+"/slots/blue")["S"] != "1" {
+	if len(w.settings(site)) != 0 || w.settings(site + "/slots/blue")["S"] != "1" {
 		t.Error("settings of a slot are not its own")
 	}
 }
@@ -213,7 +214,7 @@ func TestMain(m *testing.M) {
 		if err := os.WriteFile(home+"/new", []byte(strings.Join(os.Environ(), "\x00")), 0o600); err == nil {
 			_ = os.Rename(home+"/new", home+"/env")
 		}
-		select {}
+		time.Sleep(time.Hour)
 	}
 	os.Exit(m.Run())
 }

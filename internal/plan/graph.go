@@ -38,15 +38,18 @@ func (m *maker) graph() *Plan {
 type grouper struct {
 	byID   map[string]*Step
 	order  []string
-	holder map[string]string // facet key -> id of the step that writes it
+	holder map[string]string // facet key -> id of the step that makes it true
 	path   func(connection.Facet) string
 }
 
 func (g *grouper) put(c Change, dismantle bool) {
 	path := g.path(c.Facet)
 	id := string(c.Facet.Kind) + ":" + connection.FoldID(path)
-	if dismantle {
+	switch {
+	case dismantle:
 		id = "dismantle:" + id
+	case c.Facet.Scaffold: // never in one step with what leans on it
+		id = "raise:" + id
 	}
 	step, ok := g.byID[id]
 	if !ok {
@@ -55,7 +58,7 @@ func (g *grouper) put(c Change, dismantle bool) {
 		g.order = append(g.order, id)
 	}
 	step.Changes = append(step.Changes, c)
-	if !dismantle {
+	if c.Action != Remove {
 		g.holder[c.Facet.Fold()] = id
 	}
 }

@@ -30,6 +30,7 @@ var (
 	roleKey     = connection.Key{Kind: connection.KindRole, Resource: store, Name: "r1 system"}
 	settingKey  = connection.Key{Kind: connection.KindSetting, Resource: app, Name: "AZURE_X"}
 	adminKey    = connection.Key{Kind: connection.KindAccess, Resource: server, Name: "engine"}
+	featureKey  = connection.Key{Kind: connection.KindFeature, Resource: server, Name: "entra"}
 	userKey     = connection.Key{Kind: connection.KindDBUser, Resource: server, Name: "aad_c"}
 )
 
@@ -43,7 +44,7 @@ func setting(v string, after ...connection.Key) connection.Facet {
 	return connection.Facet{Key: settingKey, Want: connection.Attrs{"value": connection.Hidden(v)}, After: after}
 }
 func admin() connection.Facet {
-	return connection.Facet{Key: adminKey, Want: connection.Attrs{"principalId": connection.Plain("engine")}, Scaffold: true}
+	return connection.Facet{Key: adminKey, After: []connection.Key{featureKey}, Want: connection.Attrs{"principalId": connection.Plain("engine")}, Scaffold: true}
 }
 func user() connection.Facet {
 	return connection.Facet{Key: userKey, Want: connection.Attrs{"principalId": connection.Output(identityKey, "principalId")}, After: []connection.Key{adminKey}}
@@ -151,10 +152,10 @@ func TestMake(t *testing.T) {
 		"delete removes settings first and identity last": {
 			world{context: []connection.Facet{setting("v", roleKey, userKey), role(), identity(), user(), admin()},
 				observed: map[connection.Key]connection.State{identityKey: on, roleKey: here(connection.Attrs{"principalId": plain("p1")}, nil),
-					settingKey: here(connection.Attrs{"value": connection.Hidden("v")}, nil), userKey: {Unknown: true}},
-				records: []*Record{record(identityKey, nil, "me"), record(roleKey, connection.Attrs{"principalId": plain("p1")}, "me"),
+					settingKey: here(connection.Attrs{"value": connection.Hidden("v")}, nil), userKey: {Unknown: true}, featureKey: here(nil, nil)},
+				records: []*Record{record(featureKey, nil, "me"), record(identityKey, nil, "me"), record(roleKey, connection.Attrs{"principalId": plain("p1")}, "me"),
 					record(settingKey, connection.Attrs{"value": connection.Hidden("v")}, "me"), record(userKey, nil, "me")}},
-			[]string{"access create new", "setting remove unwanted", "dbuser remove unwanted", "role remove unwanted", "identity remove unwanted", "dismantle access remove unwanted"}},
+			[]string{"access create new", "setting remove unwanted", "dbuser remove unwanted", "role remove unwanted", "feature remove unwanted", "identity remove unwanted", "dismantle access remove unwanted"}},
 		"shared, found and changed things stay": {
 			world{observed: map[connection.Key]connection.State{identityKey: on, roleKey: here(connection.Attrs{"principalId": plain("p1")}, nil),
 				settingKey: here(connection.Attrs{"value": connection.Hidden("theirs")}, nil)},
@@ -215,6 +216,36 @@ func TestMixedUpdateHasNoCircle(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"access create new", "setting create new", "setting remove unwanted", "dbuser remove unwanted", "dismantle access remove unwanted"}
+	if d := cmp.Diff(want, summary(p)); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestScaffoldingSharesNoStep holds that a path which carries both scaffolding and a
+// thing to be removed after it makes two steps, not a circle.
+func TestScaffoldingSharesNoStep(t *testing.T) {
+	t.Parallel()
+	rule := func(name string, scaffold bool) connection.Facet {
+		return connection.Facet{Key: connection.Key{Kind: connection.KindFirewall, Resource: server, Name: name}, Scaffold: scaffold}
+	}
+	engine, apps, own := rule("engine", true), rule("app", false), user()
+	own.After = []connection.Key{engine.Key}
+	own.Want = connection.Attrs{}
+	one := func(connection.Facet) string { return server + "/firewallRules" }
+	in := Input{UID: "me", Context: []connection.Facet{engine, apps, own}, Stamps: clearStamps{},
+		Observed: map[string]connection.State{apps.Fold(): here(nil, nil), userKey.Fold(): {Unknown: true}},
+		Records:  map[string]*Record{apps.Fold(): record(apps.Key, nil, "me"), userKey.Fold(): record(userKey, nil, "me")}}
+	in.Path = func(f connection.Facet) string {
+		if f.Kind == connection.KindFirewall {
+			return one(f)
+		}
+		return f.Name
+	}
+	p, err := Make(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"firewall create new", "dbuser remove unwanted", "firewall remove unwanted", "dismantle firewall remove unwanted"}
 	if d := cmp.Diff(want, summary(p)); d != "" {
 		t.Error(d)
 	}

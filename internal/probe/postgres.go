@@ -225,5 +225,5 @@ func reachedLogin(err error) bool {
 
 // newDatabase is the command that makes the target's database again.
 func (v *visit) newDatabase() string {
-	return "patchbay rest PUT " + v.c.Properties.Target.ID + "?api-version=" + v.facts.Text(connection.FactVersion) + " -b {\"properties\":{}} --wait"
+	return "patchbay rest PUT " + v.c.Properties.Target.ID + "?api-version=" + v.facts.Text(connection.FactVersion) + " -b {} --wait"
 }

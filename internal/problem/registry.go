@@ -156,7 +156,7 @@ func Registry() []Entry {
 		{ScopeLocked, 409, ExitFailed, "A management lock forbids the change.", "Remove the lock, or ask who set it."},
 		{WriteLost, 409, ExitFailed, "Another writer replaced the settings in the same moment.", "Try again; the other writer's settings were kept."},
 		{DatabaseRefused, 502, ExitFailed, "The database refused a statement.", "The message holds the database's own words."},
-		{Remainder, 409, ExitFailed, "The operation could not be finished nor undone; what remains is named.", "Mend what the message names and run `patchbay operation resume ID`."},
+		{Remainder, 409, ExitFailed, "The operation could not be finished nor undone; what remains is named.", "Mend what the message names, then delete or repair the connection."},
 		{Interrupted, 409, ExitFailed, "The process that ran the operation is gone.", "Run `patchbay operation resume ID`."},
 		{StoreFull, 507, ExitFailed, "The disk or the ledger's store is full.", "Free some space and try again; nothing was half written."},
 		{StoreFailed, 500, ExitFailed, "The ledger's store failed.", "Check the ledger's file and its folder's rights."},

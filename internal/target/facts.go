@@ -1,9 +1,11 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -130,16 +132,19 @@ func (r *reading) keyPath() (string, bool) {
 	return r.m.Resource(place.Of) + "/" + place.Action, true
 }
 
-// resourcesToRead leaves out what matters only when the network is ours to open.
+// resourcesToRead names what is read, parents before children. It leaves out what
+// matters only when the network is ours to open.
 func resourcesToRead(c *connection.Connection, t *catalog.Target) []string {
 	var names []string
-	for depth := 1; depth <= len(t.ID); depth++ {
-		for _, name := range sortedKeys(t.Resources) {
-			if res := t.Resources[name]; res.Depth == depth && (!res.Network || waysOf(c).network) {
-				names = append(names, name)
-			}
+	for _, name := range sortedKeys(t.Resources) {
+		if !t.Resources[name].Network || waysOf(c).network {
+			names = append(names, name)
 		}
 	}
+	slices.SortStableFunc(names, func(a, b string) int {
+		x, y := t.Resources[a], t.Resources[b]
+		return cmp.Or(cmp.Compare(x.Depth, y.Depth), cmp.Compare(len(x.Child), len(y.Child)))
+	})
 	return names
 }
 

@@ -173,6 +173,10 @@ func (s *Server) Doc(resource string) Object {
 	return copyObject(s.docs[id.Fold(resource)])
 }
 
+// DocsUnlocked returns the documents themselves, for a Type's functions: those run
+// while the server is locked. They must not change anything.
+func (s *Server) DocsUnlocked() map[string]Object { return s.docs }
+
 // Snapshot returns a copy of all documents by folded id.
 func (s *Server) Snapshot() map[string]Object {
 	s.mu.Lock()

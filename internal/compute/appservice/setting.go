@@ -120,14 +120,14 @@ func (d *Setting) Write(ctx context.Context, b any, changes []plan.Change) ([]co
 		return nil, problem.New(problem.Internal, "", "the basis was not read by this driver")
 	}
 	site := changes[0].Facet.Resource
+	if !before.exists {
+		return vanished(site, changes)
+	}
 	after := before.clone()
 	for _, c := range changes {
 		apply(after, c)
 	}
 	if !maps.Equal(before.values, after.values) {
-		if !before.exists {
-			return vanished(site, changes)
-		}
 		if err := d.arm.Put(ctx, site+"/config/appsettings", apiVersion, dictionary{after.values}, nil); err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,8 @@ type World struct {
 	Refuse func()
 	// Unknowable tells that a refused read gives an unknown state instead of an error.
 	Unknowable bool
+	// Parameters are wanted attributes that say how to write, not what must be true.
+	Parameters []string
 	// Residue tells that a removed facet leaves something behind on purpose, so that Look is
 	// not compared after a removal.
 	Residue bool
@@ -128,13 +131,14 @@ func TryApply(t *testing.T, d engine.Driver, action plan.Action, facets ...conne
 	return d.Write(background(t), basis, changes)
 }
 
-// Matches tells whether a state is what a facet wants, the mark aside.
+// Matches tells whether a state is what a facet wants. What the state does not
+// tell is a parameter of the write.
 func Matches(f connection.Facet, s connection.State) bool {
 	if !s.Exists || s.Unknown {
 		return false
 	}
 	for name, want := range f.Want {
-		if name != connection.AttrMark && s.Attrs[name].Text != want.Text {
+		if seen, told := s.Attrs[name]; told && name != connection.AttrMark && seen.Text != want.Text {
 			return false
 		}
 	}
@@ -179,8 +183,14 @@ func createMakesTrue(t *testing.T, w World) {
 	if len(answered) != 1 || !Matches(w.Facet, answered[0]) {
 		t.Errorf("write answered %+v, want %v", answered, w.Facet.Want)
 	}
-	if seen := Observe(t, w.Driver, w.Facet)[0]; !Matches(w.Facet, seen) {
+	seen := Observe(t, w.Driver, w.Facet)[0]
+	if !Matches(w.Facet, seen) {
 		t.Errorf("observed %+v, want %v", seen, w.Facet.Want)
+	}
+	for name := range w.Facet.Want {
+		if _, told := seen.Attrs[name]; !told && name != connection.AttrMark && !slices.Contains(w.Parameters, name) {
+			t.Errorf("the state does not tell %s", name)
+		}
 	}
 }
 

@@ -124,6 +124,7 @@ var leaseCases = []testCase{
 		must(t, err)
 		equal(t, "entries after the end", got, want)
 	}},
+	{"a reader never takes work that ends for work that died", busyReader},
 	{"many takers in one process and in others never run two of one source", racingTakers},
 }
 
@@ -151,6 +152,38 @@ func refused(t *testing.T, l ledger.Ledger, lease *ledger.Lease, op *ledger.Oper
 	equal(t, "records", len(found), 0)
 	_, err = l.ByUID(ctx, c.UID)
 	must(t, err)
+}
+
+// busyReader reads while another handle takes and finishes one operation after another.
+func busyReader(t *testing.T, s Store) {
+	l, reader, done := s.Open(t, Opening{}), s.Open(t, Opening{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			list, err := reader.Operations(t.Context(), site, 3)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, op := range list {
+				if op.Status == ledger.Interrupted {
+					t.Errorf("operation %d looks dead", op.Seq)
+				}
+			}
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	})
+	for i := range 150 {
+		c := conn(site, fmt.Sprint("c", i))
+		op := accept(t, l, c, nil)
+		op, lease := take(t, l, op) // although the reader looks at the lock
+		finish(t, l, lease, op, c, false)
+	}
+	close(done)
+	wg.Wait()
 }
 
 // racingTakers lets handles with several goroutines each drain two sources.

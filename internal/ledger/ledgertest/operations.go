@@ -144,6 +144,9 @@ var operationCases = []testCase{
 		}
 		wantErr(t, again(c.UID), ledger.ErrBusy)
 		wantErr(t, again("a racing create"), ledger.ErrBusy)
+		changed.ID = c.ID + "-moved"
+		wantErr(t, again(c.UID), ledger.ErrBusy)
+		changed.ID = c.ID
 		got, err := b.Connection(t.Context(), c.ID)
 		must(t, err)
 		equal(t, "connection", got.UID+got.State, c.UID+c.State)

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -221,6 +220,8 @@ func TestGrantedEntraRole(t *testing.T) {
 	b.session(login, password, "app")
 	b.refused("plain", b.token(app), "app", "28000")
 	b.refused("plain", "wrong", "app", "28000")
+	b.run("PATCH", "", provider.Document{"properties": map[string]any{"authConfig": map[string]any{"passwordAuth": "Disabled"}}})
+	b.refused("plain", "Pl4in-secret", "app", "28000")
 }
 
 // TestNoSuperuser: nobody signed in from outside reaches the platform's own role.
@@ -246,14 +247,36 @@ func TestNoSuperuser(t *testing.T) {
 		}
 	}
 	b.refused(superuser, password, "postgres", "28000")
-	// A function planted where names are looked up must not run as the platform.
-	b.exec(owner, "CREATE TABLE public.seen (who text)", "GRANT INSERT ON public.seen TO PUBLIC", "GRANT USAGE, CREATE ON SCHEMA public TO PUBLIC",
-		`CREATE FUNCTION public.lower(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (current_user); RETURN $1; END $$`)
-	b.run("PUT", "/databases/fresh", nil)
+}
+
+// TestPlantedFunctions: a function put where names are looked up must not run as
+// the platform, neither in its SECURITY DEFINER functions nor in its own sessions.
+func TestPlantedFunctions(t *testing.T) {
+	t.Parallel()
+	b := withServer(t)
+	_, admin := b.admin("root-admin")
+	goes := b.identity("goes")
+	b.run("PUT", "/administrators/"+goes.ObjectID, adminBody("goes"))
+	plant := []string{
+		"CREATE TABLE public.seen (who text)", "GRANT INSERT ON public.seen TO PUBLIC", "GRANT USAGE, CREATE ON SCHEMA public TO PUBLIC",
+	}
+	for signature, call := range map[string]string{
+		"lower(text)": "lower($1)", "format(text, text)": "format($1, $2)", "format(text, VARIADIC text[])": "format($1, VARIADIC $2)",
+	} {
+		plant = append(plant, "CREATE FUNCTION public."+signature+" RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (current_user); RETURN pg_catalog."+call+"; END $$")
+	}
+	inPostgres, inApp := b.session(login, password, "postgres"), b.session(login, password, "app")
+	b.exec(inPostgres, plant...)
+	b.exec(inApp, plant...)
+	b.exec(inApp, "ALTER DATABASE app SET search_path = public, pg_catalog")
+
 	p := b.identity("late")
-	b.exec(admin, "SET search_path = public, pg_catalog", fmt.Sprintf("SELECT pgaadauth_create_principal_with_oid('late', '%s', 'Service', false, false)", p.ObjectID))
-	var seen int
-	if err := owner.QueryRow(context.Background(), "SELECT count(*) FROM public.seen").Scan(&seen); err != nil || seen != 0 {
-		t.Errorf("planted function ran %d times, %v", seen, err)
+	b.exec(admin, "SET search_path = public, pg_catalog", fmt.Sprintf("SELECT pg_catalog.pgaadauth_create_principal_with_oid('late', '%s', 'Service', false, false)", p.ObjectID))
+	b.run("DELETE", "/administrators/"+goes.ObjectID, nil) // the platform visits every database
+	for name, conn := range map[string]*pgx.Conn{"postgres": inPostgres, "app": inApp} {
+		var seen int
+		if err := conn.QueryRow(b.ctx, "SELECT count(*) FROM public.seen WHERE who = 'azuresu'").Scan(&seen); err != nil || seen != 0 {
+			t.Errorf("in %s: planted functions ran %d times as the platform, %v", name, seen, err)
+		}
 	}
 }

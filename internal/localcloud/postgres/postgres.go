@@ -182,9 +182,8 @@ func (p *Provider) check(ctx context.Context, realm, role, secret string) error 
 	if err != nil {
 		return err
 	}
-	if c.objectID != "" && s.authConfig("activeDirectoryAuth") != enabled {
-		return errors.New("Entra sign-in is off")
-	}
+	// Whether Entra sign-in is on stands in the host rules; a password that comes
+	// this way stands in none of them.
 	if c.objectID == "" && s.authConfig("passwordAuth") == disabled {
 		return errors.New("password sign-in is off")
 	}

@@ -1,0 +1,123 @@
+package catalog
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/patchbay/patchbay/internal/connection"
+)
+
+const minimal = `name: x
+display: X
+protocol: p
+namespace: N
+apiVersion: "1"
+id:
+  - {type: things, fact: thing, option: thing, help: Thing.}
+resources:
+  thing: {depth: 1}
+facts:
+  host: {of: thing, at: properties.host, needed: true}
+keys:
+  key: {of: thing, action: listKeys, at: k}
+roles: {of: thing}
+auth:
+  secret: {key: key}
+clients: [go, none]
+without:
+  - {auth: [secret], clients: [none], why: because}
+settings:
+  - auth: [secret]
+    clients: [go]
+    rows:
+      - {name: X_Y_Z, value: "{host}:{{}}"}
+`
+
+// TestBadFiles breaks a good file in one place each.
+func TestBadFiles(t *testing.T) {
+	t.Parallel()
+	if _, err := decode([]byte(minimal)); err != nil {
+		t.Fatalf("the good file: %v", err)
+	}
+	for _, row := range []struct{ old, new, phrase string }{
+		{"name: x\n", "name: \"\"\n", "name is empty"},
+		{"display: X\n", "display: X\nsurprise: 1\n", "surprise"},
+		{"depth: 1", "depth: 2", "not within the id"},
+		{"fact: thing, option: thing", "fact: thing", "an option"},
+		{"help: Thing.", "help: Thing., pattern: '('", "missing closing"},
+		{"{of: thing, at: properties.host", "{of: other, at: properties.host", "fact host is read nowhere"},
+		{"action: listKeys, ", "", "key key is read nowhere"},
+		{"roles: {of: thing}", "roles: {of: other}", "unknown resource"},
+		{"roles: {of: thing}", "roles: {of: thing, default: [R]}", "not among the known"},
+		{"roles: {of: thing}", "roles: {of: thing, known: [{name: R, id: r}]}", "no GUID"},
+		{"roles: {of: thing}", "roles: {of: thing}\nfirewall: {style: odd, of: thing, when: {fact: host}}", "style"},
+		{"roles: {of: thing}", "roles: {of: thing}\nkeyAccess: {fact: nothing}", "unknown fact"},
+		{"roles: {of: thing}", "roles: {of: thing}\naccess: {of: thing}", "no policy"},
+		{"roles: {of: thing}", "roles: {of: thing}\nfeatures: [{of: nothing, name: f}]", "unknown resource"},
+		{"roles: {of: thing}", "roles: {of: thing}\nderived: {d: {from: host, match: 'a'}}", "exactly one group"},
+		{"roles: {of: thing}", "roles: {of: thing}\nderived: {d: {from: nothing, match: '(a)'}}", "no origin"},
+		{"roles: {of: thing}", "roles: {of: thing}\npreview: {facts: {host: '{nothing}.{suffix}'}}", "{nothing}"},
+		{"secret: {key: key}", "secret: {key: other}", "unknown key"},
+		{"secret: {key: key}", "secret: {key: key}\n  magic: {}", "magic"},
+		{"secret: {key: key}", "secret: {key: key}\n  systemAssignedIdentity: {}", "either settings or a reason"},
+		{"clients: [go, none]", "clients: [go, none, php]", "secret with php needs"},
+		{"clients: [none], why: because", "clients: [none, go], why: because", "needs either"},
+		{"why: because", "why: ''", "no reason"},
+		{"    clients: [go]", "    clients: [perl]", "perl"},
+		{"{host}:", "{nothing}:", "{nothing} is unknown"},
+		{"{host}:", "{host:", "brace"},
+		{"{host}:", "}:", "brace"},
+		{`name: X_Y_Z, `, "", "no name"},
+		{`name: X_Y_Z, `, "name: X_Y_Z, grammar: odd, ", "notation"},
+		{`name: X_Y_Z, `, "name: X_Y_Z, variant: odd, ", "variant"},
+		{`name: X_Y_Z, `, "name: X_Y_Z, kind: secret, ", "kind"},
+		{`{{}}"}`, `{{}}"}` + "\n      - {name: x_y_z, value: '1'}", "twice"},
+	} {
+		text := strings.Replace(minimal, row.old, row.new, 1)
+		if text == minimal {
+			t.Fatalf("%q is not in the file", row.old)
+		}
+		if _, err := decode([]byte(text)); err == nil || !strings.Contains(err.Error(), row.phrase) {
+			t.Errorf("%q for %q: %v does not say %q", row.new, row.old, err, row.phrase)
+		}
+	}
+}
+
+func TestReadNamesTheFile(t *testing.T) {
+	t.Parallel()
+	if _, err := read(fstest.MapFS{"targets/y.yaml": {Data: []byte(minimal)}}); err == nil || !strings.Contains(err.Error(), `y.yaml`) {
+		t.Error(err)
+	}
+	c, err := read(fstest.MapFS{"targets/x.yaml": {Data: []byte(minimal)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.targets[0].Settings("secret", "go", connection.Facts{"host": connection.Plain("{h}")}, Options{})
+	if err != nil || s[0].Value.Text != "{h}:{}" {
+		t.Errorf("%v %v", s, err)
+	}
+}
+
+func FuzzPieces(f *testing.F) {
+	for _, s := range []string{"", "a{b}c", "{{a}}", "{", "}", "{}", "{a{b}}", "}}{{", "{{{a}}}"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, template string) {
+		parts, err := pieces(template)
+		if err != nil {
+			return
+		}
+		var again strings.Builder
+		for _, p := range parts {
+			if p.fact != "" {
+				again.WriteString("{" + p.fact + "}")
+				continue
+			}
+			again.WriteString(strings.NewReplacer("{", "{{", "}", "}}").Replace(p.text))
+		}
+		if again.String() != template {
+			t.Fatalf("%q comes back as %q", template, again.String())
+		}
+	})
+}

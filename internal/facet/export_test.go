@@ -1,0 +1,8 @@
+package facet
+
+// What tests of this package's parts reach for.
+var (
+	Blocks  = blocks
+	Ident   = ident
+	Literal = literal
+)
