@@ -25,7 +25,7 @@ UNRACED   = $(shell $(GO) list ./... | grep -E '$(NO_RACE)')
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race bench conformance interop lint generate cross clean setup
+.PHONY: help build demo test race bench figures conformance interop lint generate cross clean setup
 
 help: ## List the targets and what they do
 	@echo 'Patchbay: join an app to a backing service, and keep it joined.'
@@ -58,6 +58,9 @@ race: setup ## Run all tests with the race detector (needs a C compiler)
 
 bench: setup ## Run the benchmarks, the parallelism figure among them
 	$(GO) test -run '^$$' -bench . -benchmem -timeout $(TIMEOUT) $(TESTFLAGS) $(PACKAGES)
+
+figures: build ## Measure binary size, start-up time, idle memory and lines of test
+	@$(GO) run ./demo/figures -patchbay bin/patchbay
 
 conformance: setup ## Hold the product to published contracts: make conformance REFERENCE=DIR
 	@test -n '$(REFERENCE)' || { echo 'make conformance: say where the reference is, REFERENCE=DIR' >&2; exit 2; }

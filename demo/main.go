@@ -53,7 +53,9 @@ func run(ctx context.Context, out io.Writer, binary, app string) (err error) {
 	}()
 	begun := time.Now()
 	for _, step := range s.steps() {
-		if err := t.step(ctx, step); err != nil {
+		if err := t.step(ctx, step); ctx.Err() != nil {
+			return errors.New("interrupted")
+		} else if err != nil {
 			return err
 		}
 	}

@@ -116,7 +116,18 @@ func localPlace(ctx context.Context, endpoint, caFile string) (place, error) {
 		return place{}, err
 	}
 	return place{cloud: cloud, http: client, roots: roots, egress: bindable(localEgress),
-		poll: 50 * time.Millisecond, patience: facet.Patience{Limit: 15 * time.Second, Pause: 100 * time.Millisecond}}, nil
+		poll: localPoll, settle: localSettle, patience: localPatience()}, nil
+}
+
+// localPoll and localSettle: how often we ask a cloud on loopback whether its work is done; a real
+// one says itself how often it wants to be asked.
+const (
+	localPoll   = 50 * time.Millisecond
+	localSettle = 250 * time.Millisecond
+)
+
+func localPatience() facet.Patience {
+	return facet.Patience{Limit: 15 * time.Second, Pause: 100 * time.Millisecond}
 }
 
 // bindable returns the address if this machine lets us use it, otherwise "".

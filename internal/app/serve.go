@@ -75,7 +75,7 @@ func (a *app) serveOver(ctx context.Context, o cli.ServeOptions, ready func(cli.
 }
 
 // upstream finds the cloud at a URL and signs in there as the environment says.
-func (a *app) upstream(ctx context.Context, url, caFile string) (place, error) {
+func (a *app) upstream(ctx context.Context, address, caFile string) (place, error) {
 	roots, err := rootsWith(caFile)
 	if err != nil {
 		return place{}, err
@@ -83,13 +83,25 @@ func (a *app) upstream(ctx context.Context, url, caFile string) (place, error) {
 	p := place{http: arm.HTTPClient(roots), roots: roots, egress: a.variable("PATCHBAY_EGRESS_ADDRESS"),
 		tenant: a.variable("AZURE_TENANT_ID"), clientID: a.variable("AZURE_CLIENT_ID"), clientSecret: a.variable("AZURE_CLIENT_SECRET")}
 	for _, c := range arm.Clouds() {
-		if c.ARM == url {
+		if c.ARM == address {
 			p.cloud = c
 			return p, nil
 		}
 	}
-	p.cloud, err = arm.FromMetadata(ctx, url, p.http)
+	if onLoopback(address) {
+		p.poll, p.settle, p.patience = localPoll, localSettle, localPatience()
+	}
+	p.cloud, err = arm.FromMetadata(ctx, address, p.http)
 	return p, err
+}
+
+func onLoopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func isAzure(c arm.Cloud) bool {

@@ -42,6 +42,7 @@ type place struct {
 	clientSecret string
 	egress       string // address our traffic comes from, "" when not known
 	patience     facet.Patience
+	settle       time.Duration  // how long a lost answer's write may take to show, 0 is the engine's default
 	poll         time.Duration  // between polls of long-running operations, 0 obeys the cloud
 	observer     func(arm.Call) // may be nil
 	bodies       bool           // hand request bodies to the observer
@@ -115,7 +116,7 @@ func (s *station) build(log *slog.Logger) error {
 		return fmt.Errorf("load catalog: %w", err)
 	}
 	s.engine = engine.New(engine.Options{
-		Ledger: s.ledger, Runner: s.who.objectID, Log: log,
+		Ledger: s.ledger, Runner: s.who.objectID, Log: log, Settle: s.place.settle,
 		Targets:     s.targets(facts),
 		Drivers:     s.drivers(),
 		Prober:      s.prober(facts),

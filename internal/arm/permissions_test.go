@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/patchbay/patchbay/internal/arm"
 	"github.com/patchbay/patchbay/internal/arm/armtest"
@@ -49,6 +50,9 @@ func FuzzAllows(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, pattern, action string) {
+		if !utf8.ValidString(pattern) || !utf8.ValidString(action) {
+			return // JSON carries no other text
+		}
 		entry := []arm.Permission{{Actions: []string{pattern}}}
 		if !strings.Contains(pattern, "*") {
 			if got := arm.Allows(entry, action); got != (strings.ToLower(pattern) == strings.ToLower(action)) {

@@ -116,7 +116,7 @@ func (o *createOptions) run(ctx context.Context) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	authInfo, err := o.authInfo()
+	authInfo, err := o.authInfo(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (o *createOptions) body(ctx context.Context, a API, d Defaults, authInfo ma
 }
 
 // authInfo returns the chosen authentication, or the target's first.
-func (o *createOptions) authInfo() (map[string]any, error) {
+func (o *createOptions) authInfo(ctx context.Context) (map[string]any, error) {
 	option, ok, err := o.auth.chosen()
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func (o *createOptions) authInfo() (map[string]any, error) {
 		if o.properties.optedOut("auth") && o.properties.optedOut("configinfo") {
 			return nil, nil
 		}
-		if option, err = o.defaultAuth(); err != nil {
+		if option, err = o.defaultAuth(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +180,7 @@ func (o *createOptions) authInfo() (map[string]any, error) {
 
 // defaultAuth takes the target's first auth type; where that needs words only a
 // person can give, it asks, or refuses when nobody is there to answer.
-func (o *createOptions) defaultAuth() (authOption, error) {
+func (o *createOptions) defaultAuth(ctx context.Context) (authOption, error) {
 	t := o.target.target
 	if len(t.AuthTypes) == 0 {
 		return authOption{}, usage("%s has no authentication to choose", t.Name)
@@ -197,22 +197,25 @@ func (o *createOptions) defaultAuth() (authOption, error) {
 		return option, problem.New(problem.SecretNeeded, "", "no authentication is chosen, and the default of %s needs a user and a password; choose one of %s",
 			t.Name, strings.Join(t.authOptionList(), ", ")).WithFix("add --secret %s", exampleWords(option))
 	}
-	return option, o.askSecret(option)
+	return option, o.askSecret(ctx, option)
 }
 
 // askSecret asks for user and password on the terminal.
-func (o *createOptions) askSecret(option authOption) error {
-	user, err := o.ask("User name: ")
+func (o *createOptions) askSecret(ctx context.Context, option authOption) error {
+	user, err := o.ask(ctx, "User name: ")
 	if err != nil {
 		return err
 	}
 	fmt.Fprint(o.Streams.Err, "Password: ")
-	password, err := o.Streams.ReadSecret()
+	password, err := o.Streams.ReadSecret(ctx)
 	fmt.Fprintln(o.Streams.Err)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
 		return usage("the password could not be read: %v", err)
 	}
-	if strings.HasPrefix(password, "@") {
+	if strings.HasPrefix(password, "@") { // what is typed is never a file's name
 		password = "@" + password
 	}
 	list := o.auth.given[option.Name]

@@ -51,7 +51,7 @@ func (o *deleteOptions) run(ctx context.Context) error {
 		return o.own(p, func(t *texter) { t.plan(p) })
 	}
 	if !o.yes {
-		sure, err := o.confirmed("Delete the connection " + connectionLabel(id) + "?")
+		sure, err := o.confirmed(ctx, "Delete the connection "+connectionLabel(id)+"?")
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -36,8 +37,9 @@ type Streams struct {
 	InTerminal, OutTerminal, ErrTerminal bool
 	// Width is the terminal's width in columns; nil means 80.
 	Width func() int
-	// ReadSecret reads one line from the terminal without showing it.
-	ReadSecret func() (string, error)
+	// ReadSecret reads one line from the terminal without showing it. When ctx ends it
+	// returns, and leaves the terminal showing what is typed.
+	ReadSecret func(context.Context) (string, error)
 }
 
 // SystemStreams returns the process's own streams.
@@ -52,10 +54,43 @@ func SystemStreams() Streams {
 			}
 			return 80
 		},
-		ReadSecret: func() (string, error) {
-			b, e := term.ReadPassword(in)
-			return string(b), e
-		},
+		ReadSecret: func(ctx context.Context) (string, error) { return readHidden(ctx, in) },
+	}
+}
+
+// readHidden reads a line from a terminal that shows nothing meanwhile.
+func readHidden(ctx context.Context, fd int) (string, error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	line, err := unlessDone(ctx, func() (string, error) {
+		b, err := term.ReadPassword(fd)
+		return string(b), err
+	})
+	if ctx.Err() != nil {
+		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
+	}
+	return line, err
+}
+
+// unlessDone reads, or gives up when ctx ends. A read from a terminal cannot be
+// called off: the goroutine that is left in it ends with the process, which is about to.
+func unlessDone(ctx context.Context, read func() (string, error)) (string, error) {
+	type answer struct {
+		line string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		line, err := read()
+		answers <- answer{line, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.line, a.err
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 }
 

@@ -104,7 +104,7 @@ func (o *driftOptions) run(ctx context.Context) error {
 // driftFound is the error that tells scripts that something differs.
 func driftFound(list []api.Drift) error {
 	var off []string
-	fix := "patchbay repair --all"
+	fix := ""
 	for _, d := range list {
 		if d.State != inSync {
 			off = append(off, connectionLabel(d.Connection))
@@ -114,11 +114,11 @@ func driftFound(list []api.Drift) error {
 	if len(off) == 0 {
 		return nil
 	}
-	if len(off) > 1 {
-		fix = "patchbay repair --all"
+	if len(off) == 1 {
+		return problem.New(problem.DriftFound, "", "%s is not as needed", off[0]).WithFix("%s", fix)
 	}
-	p := problem.New(problem.DriftFound, "", "%d of %s not as needed: %s", len(off), count(len(list), "connection"), strings.Join(off, ", "))
-	return p.WithFix("%s", fix)
+	return problem.New(problem.DriftFound, "", "%d of %d connections are not as needed: %s", len(off), len(list), strings.Join(off, ", ")).
+		WithFix("patchbay repair --all")
 }
 
 // drift prints each connection's state and what differs.

@@ -44,7 +44,7 @@ func testTargets() []TargetCommand {
 			ID:          group + "Microsoft.Storage/storageAccounts/{account}/blobServices/default",
 			AuthTypes:   []string{"systemAssignedIdentity", "secret"},
 			KeysFetched: true, ServiceEndpoint: true, PrivateEndpoint: true,
-			ClientTypes: []string{"dotnet", "java", "python", "nodejs", "springBoot", "none"},
+			ClientTypes: []string{"dotnet", "java", "python", "nodejs", "go", "springBoot", "none"},
 		},
 	}
 }

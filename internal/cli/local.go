@@ -39,10 +39,10 @@ func newLocalStart(s *shell) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.Data, "data", "", "`Folder` that keeps its state across restarts. Default: nothing is kept.")
-	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "`Address` to listen on; port 0 takes any free one.")
+	f.StringVar(&o.Data, "data", "", "Keep its state in this `folder` across restarts. Default: nothing is kept.")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "Listen on this `address`; port 0 takes any free one.")
 	f.BoolVar(&o.foreground, "foreground", false, "Stay in the foreground until interrupted.")
-	f.StringVar(&o.ReadyFile, "ready-file", "", "`File` to write (mode 0600) when it is ready: one JSON line.")
+	f.StringVar(&o.ReadyFile, "ready-file", "", "Write one JSON line to this `file` (mode 0600) when it is ready.")
 	f.BoolVar(&o.RecordBodies, "record-bodies", false, "Keep bodies in its request log. They hold secrets.")
 	f.BoolVar(&o.CloudOnly, "cloud-only", false, "Without the ServiceLinker server.")
 	_ = f.MarkHidden("cloud-only")
@@ -120,7 +120,7 @@ func (s *shell) runLocalReset(ctx context.Context, yes bool) error {
 		if !s.Streams.InTerminal {
 			return problem.New(problem.ConfirmNeeded, "", "emptying the local cloud asks for a yes, and nobody is there to give it")
 		}
-		sure, err := s.confirmed("Delete everything in the local cloud?")
+		sure, err := s.confirmed(ctx, "Delete everything in the local cloud?")
 		if err != nil || !sure {
 			return err
 		}
@@ -140,7 +140,7 @@ func newLocalEnv(s *shell) *cobra.Command {
 		Example: "  eval \"$(patchbay local env)\"",
 		RunE:    func(c *cobra.Command, _ []string) error { return s.runLocalEnv(c.Context(), shellName) },
 	}
-	c.Flags().StringVar(&shellName, "shell", "sh", "`Shell` to write for: "+strings.Join(shells(), ", ")+".")
+	c.Flags().StringVar(&shellName, "shell", "sh", "Write for this `shell`: "+strings.Join(shells(), ", ")+".")
 	_ = c.RegisterFlagCompletionFunc("shell", words(shells()...))
 	return c
 }

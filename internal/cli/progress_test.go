@@ -158,3 +158,29 @@ func TestStepLabel(t *testing.T) {
 		}
 	}
 }
+
+func TestColours(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"drift":          "\x1b[31mDrifted   \x1b[0m  c (n)\n   \x1b[32m+\x1b[0m setting AZURE_REDIS_HOST on n (missing)\n",
+		"drift -o jsonc": "\x1b[1m\"action\"\x1b[0m: \x1b[32m\"create\"\x1b[0m",
+		"drift -o json":  "\n    \"name\": \"c\"",
+		"webapp connection list -g g -n n -o jsonc --query [].name": "[\n  \x1b[32m\"c\"\x1b[0m\n]\n",
+	} {
+		w := newWorld()
+		id := "/subscriptions/" + testSub + "/resourceGroups/g/providers/Microsoft.Web/sites/n" + linkerSegment + "c"
+		w.api.linkers[strings.ToLower(id)] = linkerOf(id, map[string]any{"properties": map[string]any{}})
+		w.api.drift["c"] = drifted
+		_, out, _ := run(t.Context(), w, func(d *Deps) { d.Streams.OutTerminal = true }, line)
+		if !strings.Contains(out, want) {
+			t.Errorf("%s:\n%q\nwant %q", line, out, want)
+		}
+		_, out, _ = run(t.Context(), w, func(d *Deps) {
+			d.Streams.OutTerminal = true
+			d.Env = func(name string) (string, bool) { return "1", name == "NO_COLOR" }
+		}, line)
+		if strings.Contains(out, "\x1b") {
+			t.Errorf("%s: colours in spite of NO_COLOR: %q", line, out)
+		}
+	}
+}

@@ -134,7 +134,7 @@ func TestTableWidths(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	rows := []any{
-		map[string]any{"name": "日本", "state": true, "list": []any{"x"}, "id": "hidden"},
+		map[string]any{"name": "日本", "state": true, "list": []any{"x"}, "id": "hidden", "nothing": nil},
 		map[string]any{"name": "e\u0301", "state": false, "extra": "new"},
 		map[string]any{"name": "tab\there\x1b[31m", "state": nil},
 	}

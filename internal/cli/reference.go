@@ -44,6 +44,7 @@ text for people; the environment variable PATCHBAY_OUTPUT sets another default. 
 | 4 | sign-in or permission |
 | 5 | drift or validation found problems |
 | 8 | the operation is still running |
+| 130 | interrupted before anything was asked for |
 
 ## Options of every command
 

@@ -36,7 +36,7 @@ func newRest(s *shell) *cobra.Command {
 		},
 		ValidArgs: methods(),
 	}
-	c.Flags().StringVarP(&o.body, "body", "b", "", "`JSON` to send; @FILE takes a file's content, @- standard input's.")
+	c.Flags().StringVarP(&o.body, "body", "b", "", "Send this `json`; @FILE takes a file's content, @- standard input's.")
 	c.Flags().BoolVar(&o.wait, "wait", false, "Wait until a long-running request has ended, and print the resource.")
 	return c
 }

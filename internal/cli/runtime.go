@@ -22,12 +22,15 @@ func runtimes() map[string]string {
 // runtime is unknown or the target has no settings for it. It never fails: a source
 // that is not there is the server's to report.
 func (o *createOptions) findClient(ctx context.Context, a API, source string) string {
-	found := clientOfRuntime(o.runtime(ctx, a, source))
-	if found != "" && contains(o.target.target.ClientTypes, found) {
+	field, read := o.runtime(ctx, a, source)
+	found := clientOfRuntime(field)
+	switch {
+	case found != "" && contains(o.target.target.ClientTypes, found):
 		o.note("the client type is %s, from the runtime of %s", found, shortID(source))
 		return found
+	case read:
+		o.note("the client type is none: the runtime of %s does not tell another; set it with --client-type", shortID(source))
 	}
-	o.note("the client type is none: the runtime of %s does not tell another; set it with --client-type", shortID(source))
 	return "none"
 }
 
@@ -37,26 +40,26 @@ func clientOfRuntime(field string) string {
 	return runtimes()[strings.ToLower(strings.TrimSpace(language))]
 }
 
-// runtime reads the source's runtime field, or "".
-func (o *createOptions) runtime(ctx context.Context, a API, source string) string {
+// runtime reads the source's runtime field; read tells whether the source answered.
+func (o *createOptions) runtime(ctx context.Context, a API, source string) (field string, read bool) {
 	kind := o.source.source
 	if len(kind.RuntimeFields) == 0 {
-		return ""
+		return "", false
 	}
 	r, err := a.Raw(ctx, http.MethodGet, source+"?api-version="+url.QueryEscape(kind.APIVersion), nil)
 	if err != nil || r.Status != http.StatusOK {
-		return ""
+		return "", false
 	}
 	var body struct {
 		Properties map[string]any `json:"properties"`
 	}
 	if json.Unmarshal(r.Body, &body) != nil {
-		return ""
+		return "", false
 	}
 	for _, field := range kind.RuntimeFields {
 		if v := text(body.Properties, strings.Split(field, ".")...); v != "" {
-			return v
+			return v, true
 		}
 	}
-	return ""
+	return "", true
 }

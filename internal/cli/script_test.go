@@ -42,7 +42,7 @@ type world struct {
 func (w *world) deps(env func(string) (string, bool), out, err *bytes.Buffer) Deps {
 	return Deps{
 		Streams: Streams{In: strings.NewReader(w.input), Out: out, Err: err, InTerminal: w.terminal,
-			ReadSecret: func() (string, error) { return "typed-secret", nil }},
+			ReadSecret: func(context.Context) (string, error) { return "typed-secret", nil }},
 		Env: env, Version: Version{Version: "1.2.3", Commit: "abc1234"}, Targets: testTargets(),
 		Connect: func(_ context.Context, o ContextOptions) (API, Defaults, error) {
 			w.opened++

@@ -22,13 +22,13 @@ func newServe(s *shell) *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.Upstream, "upstream", "", "`URL` of the resource manager behind the server.")
+	f.StringVar(&o.Upstream, "upstream", "", "The `url` of the resource manager behind the server.")
 	f.StringVar(&o.UpstreamCA, "upstream-ca", "", "PEM `file` of certificates to trust there, besides the system's.")
-	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "`Address` to listen on; port 0 takes any free one.")
-	f.StringVar(&o.State, "state", "", "`Folder` of the ledger and the seal key. Default: below PATCHBAY_HOME.")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "Listen on this `address`; port 0 takes any free one.")
+	f.StringVar(&o.State, "state", "", "The `folder` of the ledger and the seal key. Default: below PATCHBAY_HOME.")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM `file` of the server's certificate. Default: one of its own making.")
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM `file` of the certificate's key.")
-	f.StringVar(&o.ReadyFile, "ready-file", "", "`File` to write (mode 0600) when the server answers: one JSON line.")
+	f.StringVar(&o.ReadyFile, "ready-file", "", "Write one JSON line to this `file` (mode 0600) when the server answers.")
 	return c
 }
 

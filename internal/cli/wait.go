@@ -30,8 +30,8 @@ func newWait(s *shell, source SourceCommand) *cobra.Command {
 	f.BoolVar(&o.deleted, "deleted", false, "Until it is gone.")
 	f.BoolVar(&o.exists, "exists", false, "Until it is there, in any state.")
 	f.StringVar(&o.custom, "custom", "", "Until this JMESPath `expression` over the connection is true.")
-	f.IntVar(&o.interval, "interval", 2, "`Seconds` between two looks.")
-	f.IntVar(&o.timeout, "timeout", 3600, "`Seconds` after which to give up.")
+	f.IntVar(&o.interval, "interval", 2, "The `seconds` between two looks.")
+	f.IntVar(&o.timeout, "timeout", 3600, "Give up after so many `seconds`.")
 	return c
 }
 

@@ -50,18 +50,21 @@ func (s *shell) noteInProcess(noWait bool) {
 }
 
 // ask reads one line from the terminal.
-func (s *shell) ask(question string) (string, error) {
+func (s *shell) ask(ctx context.Context, question string) (string, error) {
 	fmt.Fprint(s.Streams.Err, question)
-	answer, err := bufio.NewReader(s.Streams.In).ReadString('\n')
-	if err != nil && answer == "" {
+	answer, err := unlessDone(ctx, func() (string, error) { return bufio.NewReader(s.Streams.In).ReadString('\n') })
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil && answer == "":
 		return "", usage("there was no answer: %v", err)
 	}
 	return strings.TrimSpace(answer), nil
 }
 
 // confirmed asks for a yes.
-func (s *shell) confirmed(question string) (bool, error) {
-	answer, err := s.ask(question + " (y/N): ")
+func (s *shell) confirmed(ctx context.Context, question string) (bool, error) {
+	answer, err := s.ask(ctx, question+" (y/N): ")
 	if err != nil {
 		return false, err
 	}

@@ -94,7 +94,7 @@ func (r *run) step(ctx context.Context, s plan.Step) error {
 		_ = r.journal(ctx, ledger.Entry{Phase: ledger.PhaseFailed, Step: s.ID, Note: string(note.Code) + ": " + note.Error()})
 		return err
 	}
-	return r.settle(ctx, s, changes, states)
+	return r.written(ctx, s, changes, states)
 }
 
 // refresh resolves references and, where the write replaces more than its facets,
@@ -157,7 +157,7 @@ func (r *run) stillNeeded(ctx context.Context, c *plan.Change) (bool, error) {
 		if c.Before.Unknown || !plan.Matches(c.Facet.Want, c.Before) {
 			return true, nil
 		}
-		return false, r.settleOne(ctx, *c, c.Before)
+		return false, r.writtenOne(ctx, *c, c.Before)
 	}
 	rec, err := r.record(ctx, c.Facet.Key)
 	if err != nil || c.Facet.Scaffold || rec == nil {
@@ -258,17 +258,17 @@ func (r *run) store(ctx context.Context, rec *plan.Record) error {
 	return storeProblem(r.Ledger.Store(ctx, r.lease, r.uid, rec))
 }
 
-// settle journals that a step is written and brings the records up to date.
-func (r *run) settle(ctx context.Context, s plan.Step, changes []plan.Change, states []connection.State) error {
+// written journals that a step is written and brings the records up to date.
+func (r *run) written(ctx context.Context, s plan.Step, changes []plan.Change, states []connection.State) error {
 	for i, c := range changes {
-		if err := r.settleOne(ctx, c, states[i]); err != nil {
+		if err := r.writtenOne(ctx, c, states[i]); err != nil {
 			return err
 		}
 	}
 	return r.journal(ctx, ledger.Entry{Phase: ledger.PhaseDone, Step: s.ID, Note: describe(changes)})
 }
 
-func (r *run) settleOne(ctx context.Context, c plan.Change, now connection.State) error {
+func (r *run) writtenOne(ctx context.Context, c plan.Change, now connection.State) error {
 	r.outputs.set(c.Facet.Key, now)
 	if c.Action == plan.Remove {
 		return r.release(ctx, c.Facet.Key)

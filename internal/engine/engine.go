@@ -32,6 +32,9 @@ type Options struct {
 	Poll time.Duration
 	// Renew is how often a lease is renewed; 0 means 10 s.
 	Renew time.Duration
+	// Settle is how long a write whose answer was lost may still take to show: that long is
+	// waited before a failed or interrupted operation looks at the world again; 0 means 2 s.
+	Settle time.Duration
 	// Memo makes a context in which each path is read at most once; nil leaves it as is.
 	Memo func(context.Context) context.Context
 	// Trace carries the caller's correlation id into calls; nil leaves it as is.
@@ -56,6 +59,9 @@ func New(o Options) *Engine {
 	if o.Renew == 0 {
 		o.Renew = 10 * time.Second
 	}
+	if o.Settle == 0 {
+		o.Settle = 2 * time.Second
+	}
 	if o.Memo == nil {
 		o.Memo = func(ctx context.Context) context.Context { return ctx }
 	}
@@ -66,6 +72,16 @@ func New(o Options) *Engine {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Engine{Options: o, wake: make(chan struct{}, 1)}
+}
+
+// settle lets a write whose answer was lost come to its end.
+func (e *Engine) settle(ctx context.Context) {
+	timer := time.NewTimer(e.Settle)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // driver finds the driver of a facet.

@@ -99,8 +99,9 @@ type run struct {
 	lease   *ledger.Lease
 	view    *view
 	outputs outputs
-	left    []string // what could not be finished nor undone, in words
-	moved   bool     // a right was granted whose effect is not proven
+	left    []string          // what could not be finished nor undone, in words
+	reborn  map[string]string // principal ids an undo could not bring back -> their successors
+	moved   bool              // a right was granted whose effect is not proven
 }
 
 // plan observes what is wanted, remembered and owned, and computes the difference.

@@ -20,6 +20,7 @@ func (e *Engine) operate(ctx context.Context, op *ledger.Operation, lease *ledge
 	taken := "taken"
 	if lease.Fence > 1 {
 		taken = "taken over from a process that is gone"
+		e.settle(ctx)
 	}
 	if err := r.journal(ctx, ledger.Entry{Phase: ledger.PhaseStart, Note: taken}); err != nil {
 		return err
@@ -138,6 +139,7 @@ func (r *run) execute(ctx context.Context, p *plan.Plan) error {
 	work, strike := split(p.Steps)
 	err := r.apply(ctx, work)
 	if err != nil && ctx.Err() == nil && !halted(err) {
+		r.Engine.settle(ctx)
 		if undoErr := r.undo(ctx); undoErr != nil {
 			return undoErr
 		}

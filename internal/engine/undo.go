@@ -72,9 +72,11 @@ func (r *run) undoStep(ctx context.Context, in intent) error {
 		if err := r.journal(ctx, ledger.Entry{Phase: ledger.PhaseUndo, Step: in.Step, Note: describe(reversed)}); err != nil {
 			return err
 		}
-		if _, err := d.Write(ctx, basis, reversed); err != nil {
+		states, err := d.Write(ctx, basis, reversed)
+		if err != nil {
 			return err
 		}
+		r.noteReborn(reversed, states, in)
 	}
 	if err := r.giveBack(ctx, in); err != nil {
 		return err
@@ -96,6 +98,7 @@ func (r *run) reverse(ctx context.Context, d Driver, in intent) ([]plan.Change, 
 	for _, ic := range in.Changes {
 		now := d.State(basis, ic.Change.Facet)
 		if back, ok := opposite(ic.Change, now); ok {
+			r.rebind(&back)
 			out = append(out, back)
 		}
 	}
@@ -150,6 +153,7 @@ func (r *run) giveBack(ctx context.Context, in intent) error {
 	for _, ic := range in.Changes {
 		var err error
 		if ic.Had != nil && ic.Had.OwnedBy(r.uid) {
+			r.rebindRecord(ic.Had)
 			err = r.store(ctx, ic.Had)
 		} else {
 			err = r.release(ctx, ic.Change.Facet.Key)
@@ -159,4 +163,39 @@ func (r *run) giveBack(ctx context.Context, in intent) error {
 		}
 	}
 	return nil
+}
+
+// noteReborn remembers identities that an undo could only bring back under a new
+// principal id: what is brought back after them belongs to the new one.
+func (r *run) noteReborn(reversed []plan.Change, states []connection.State, in intent) {
+	for i, c := range reversed {
+		for _, ic := range in.Changes {
+			old, now := ic.Change.Before.Outputs[connection.OutPrincipalID], states[i].Outputs[connection.OutPrincipalID]
+			if ic.Change.Facet.Fold() != c.Facet.Fold() || old == "" || now == "" || old == now {
+				continue
+			}
+			if r.reborn == nil {
+				r.reborn = map[string]string{}
+			}
+			r.reborn[old] = now
+		}
+	}
+}
+
+func (r *run) rebind(c *plan.Change) {
+	v, ok := c.Facet.Want[connection.AttrPrincipalID]
+	if now := r.reborn[v.Text]; ok && now != "" {
+		c.Facet.Want[connection.AttrPrincipalID] = connection.Plain(now)
+	}
+}
+
+func (r *run) rebindRecord(rec *plan.Record) {
+	for old, now := range r.reborn {
+		if rec.Written[connection.AttrPrincipalID] == r.Ledger.Stamp(connection.Plain(old)) {
+			rec.Written[connection.AttrPrincipalID] = r.Ledger.Stamp(connection.Plain(now))
+		}
+		if rec.Outputs[connection.OutPrincipalID] == old {
+			rec.Outputs[connection.OutPrincipalID] = now
+		}
+	}
 }

@@ -241,7 +241,7 @@ func (b *bench) open() {
 
 func (b *bench) over(l ledger.Ledger) *engine.Engine {
 	all := map[string]engine.Driver{"": b.world}
-	return engine.New(engine.Options{Ledger: l, Targets: b.cat, Runner: "engine", Prober: silent{}, Drivers: engine.Drivers{
+	return engine.New(engine.Options{Ledger: l, Targets: b.cat, Runner: "engine", Settle: time.Millisecond, Prober: silent{}, Drivers: engine.Drivers{
 		connection.KindSetting: all, connection.KindIdentity: all, connection.KindRole: all, connection.KindAccess: all, connection.KindDBUser: all}})
 }
 

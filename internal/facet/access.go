@@ -2,6 +2,7 @@ package facet
 
 import (
 	"context"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -130,7 +131,8 @@ func (d *RedisAccess) write(ctx context.Context, b any, c plan.Change) (connecti
 	}
 	want := c.Facet
 	if c.Action == plan.Remove {
-		want.Want = c.Restore.Attrs
+		want.Want = maps.Clone(c.Restore.Attrs)
+		want.Want[connection.AttrMark] = connection.Plain(c.Restore.Mark)
 	}
 	policy, err := needed(want, connection.AttrPolicy)
 	if err != nil {

@@ -45,7 +45,8 @@ func redisAccessWorld(t *testing.T) drivertest.World {
 	s := newCache(t)
 	other := facetOf(connection.KindAccess, cache, "patchbay_other name", map[string]string{
 		connection.AttrPolicy: "Data Reader", connection.AttrPrincipalID: tenant})
-	return onARM(s, cache, facet.NewRedisAccess(s.Client()), accessFacet("patchbay-abc", "Data Contributor"), &other)
+	w := onARM(s, cache, facet.NewRedisAccess(s.Client()), accessFacet("patchbay-abc", "Data Contributor"), &other)
+	return changing(w, accessFacet("patchbay-abc", "Data Owner"))
 }
 
 func TestRedisAccessIsReplacedNotChanged(t *testing.T) {

@@ -23,14 +23,14 @@ func aad(value string) connection.Facet {
 
 func postgresFeatureWorld(t *testing.T) drivertest.World {
 	s := newServer(t)
-	return onARM(s, server, facet.NewPostgresFeature(s.Client(), here), entraOn("Enabled"), nil)
+	return changing(onARM(s, server, facet.NewPostgresFeature(s.Client(), here), entraOn("Enabled"), nil), entraOn("Disabled"))
 }
 
 func redisFeatureWorld(t *testing.T) drivertest.World {
 	s := newCache(t)
 	w := onARM(s, cache, facet.NewRedisFeature(s.Client()), aad("true"), nil)
 	w.Residue = true // an absent switch is off; it comes back as off
-	return w
+	return changing(w, aad("false"))
 }
 
 // What the service gets beside the switch.

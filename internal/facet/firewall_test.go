@@ -23,13 +23,15 @@ func wall(resource, name, start, end string) connection.Facet {
 func postgresFirewallWorld(t *testing.T) drivertest.World {
 	s := newServer(t)
 	other := wall(server, "patchbay_two", "203.0.113.1", "203.0.113.4")
-	return onARM(s, server, facet.NewPostgresFirewall(s.Client()), wall(server, "patchbay_one", "198.51.100.7", "198.51.100.7"), &other)
+	w := onARM(s, server, facet.NewPostgresFirewall(s.Client()), wall(server, "patchbay_one", "198.51.100.7", "198.51.100.7"), &other)
+	return changing(w, wall(server, "patchbay_one", "198.51.100.7", "198.51.100.8"))
 }
 
 func redisFirewallWorld(t *testing.T) drivertest.World {
 	s := newCache(t)
 	other := wall(cache, "patchbay_two", "203.0.113.1", "203.0.113.4")
-	return onARM(s, cache, facet.NewRedisFirewall(s.Client()), wall(cache, "patchbay_one", "198.51.100.7", "198.51.100.7"), &other)
+	w := onARM(s, cache, facet.NewRedisFirewall(s.Client()), wall(cache, "patchbay_one", "198.51.100.7", "198.51.100.7"), &other)
+	return changing(w, wall(cache, "patchbay_one", "198.51.100.1", "198.51.100.8"))
 }
 
 func newAccount(t *testing.T) *armtest.Server {

@@ -48,6 +48,12 @@ func onARM(s *armtest.Server, resource string, d engine.Driver, f connection.Fac
 	}
 }
 
+// changing adds what the facet may be changed to.
+func changing(w drivertest.World, changed connection.Facet) drivertest.World {
+	w.Changed = &changed
+	return w
+}
+
 // Each driver of this package that lives on ARM, in a world with things of others.
 func TestDrivers(t *testing.T) {
 	t.Parallel()

@@ -68,7 +68,7 @@ func TestRerunOfATemplateDropsWhatItDoesNotKnow(t *testing.T) {
 	w.must(200, "PUT", site+"/config/appsettings", webAPI, doc{"properties": settings})
 
 	again := w.lever(doc{"action": "rerunDeployment", "id": strings.ToUpper(w.deployment("d1"))})
-	if at(again.body, "properties", "provisioningState") != "Succeeded" {
+	if at(again.body, "properties", "provisioningState") != "Succeeded" || at(again.body, "id") != w.deployment("d1") {
 		t.Errorf("rerun: %s", again.raw)
 	}
 	if d := cmp.Diff(doc{"FROM": "from-template", "SECRET": "canary"}, w.settings(site)); d != "" {

@@ -43,10 +43,14 @@ func timeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// innermost leaves out what wraps the cause: it may name users and databases.
+// innermost leaves out what wraps the cause: it may name users and databases. Of
+// several causes it takes the last, the latest try.
 func innermost(err error) error {
 	for {
 		next := errors.Unwrap(err)
+		if many, ok := err.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 {
+			next = many.Unwrap()[len(many.Unwrap())-1]
+		}
 		if next == nil {
 			return err
 		}

@@ -196,9 +196,6 @@ func (v *visit) postgresOutcome(place postgresPlace, withLogin bool, err error) 
 	case err == nil:
 		return outcome{unproven: identityUnproven}
 	case !errors.As(err, &refused):
-		if !withLogin && reachedLogin(err) {
-			return outcome{unproven: identityUnproven}
-		}
 		return v.noAnswer(net.JoinHostPort(place.host, place.port), err)
 	}
 	if m := shutOutHost.FindStringSubmatch(refused.Message); m != nil {
@@ -216,11 +213,6 @@ func (v *visit) postgresOutcome(place postgresPlace, withLogin bool, err error) 
 		return outcome{code: problem.DatabaseMissing, detail: fmt.Sprintf("the server has no database %q", place.database), fix: v.newDatabase()}
 	}
 	return v.refused("the server says: " + refused.Message)
-}
-
-// reachedLogin tells whether the server asked for a password that was not there to give.
-func reachedLogin(err error) bool {
-	return strings.Contains(err.Error(), "failed SASL auth") || strings.Contains(err.Error(), "password")
 }
 
 // newDatabase is the command that makes the target's database again.

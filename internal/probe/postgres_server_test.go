@@ -62,6 +62,10 @@ func newAuthority() (*authority, error) {
 	return a, err
 }
 
+func tlsOf(a *authority) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{a.pair}, MinVersion: tls.VersionTLS12}
+}
+
 // server is a real PostgreSQL with TLS. It lets in 127.0.0.1 only.
 type server struct {
 	*authority

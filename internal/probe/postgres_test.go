@@ -94,9 +94,9 @@ func TestPostgresFaults(t *testing.T) {
 		{"network is not ours", link(pg, secret, "go", optOut), nil, nil, "127.0.0.1", "", []string{exists, fine}},
 		{"public access denied", link(pg, secret, "go"), nil, map[string]string{"publicDenied": "true"}, "127.0.0.2", "not proven",
 			[]string{exists, "Target network access validated. warning", unproven}},
-		{"identity", link(pg, system, "go"), map[string]string{"username": "aad_orders"}, nil, "127.0.0.1", "only the app has its identity's token", []string{exists, open, unproven}},
-		{"identity, scram", link(pg, system, "java"), nil, nil, "127.0.0.1", "token", []string{exists, open, unproven}},
-		{"identity, Spring", link(pg, system, "springBoot"), map[string]string{"username": "aad_orders"}, nil, "127.0.0.1", "token", []string{exists, open, unproven}},
+		{"identity", link(pg, system, "go"), map[string]string{"username": "aad_orders"}, nil, "127.0.0.1", "only the app has its identity's token", []string{exists, open, fine}},
+		{"identity, scram", link(pg, system, "java"), nil, nil, "127.0.0.1", "token", []string{exists, open, fine}},
+		{"identity, Spring", link(pg, system, "springBoot"), map[string]string{"username": "aad_orders"}, nil, "127.0.0.1", "token", []string{exists, open, fine}},
 		{"identity, shut out", link(pg, system, "none"), nil, nil, "127.0.0.2", "no pg_hba.conf entry",
 			[]string{exists, finding("Target service firewall validated.", "failure", problem.FirewallClosed)}},
 	} {

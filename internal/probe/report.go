@@ -67,6 +67,8 @@ func (v *visit) settingsFinding(o outcome) (connection.Finding, bool) {
 		return connection.Finding{}, false
 	case o.failed():
 		return o.finding(nameSettings, connection.ResultFailure), true
+	case o.unproven != "" && v.identity(): // there is no user name and password to leave out
+		return connection.Finding{Name: nameSettings, Result: connection.ResultSuccess, Description: o.unproven}, true
 	case o.unproven != "":
 		return connection.Finding{Name: nameSettingsOnly, Result: connection.ResultSuccess, Description: o.unproven}, true
 	}

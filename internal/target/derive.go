@@ -41,6 +41,9 @@ func (r *Reader) Derive(c *connection.Connection, facts connection.Facts, secret
 			return nil, err
 		}
 	}
+	if provesLogin(c, m.Target) {
+		d.engineDoor()
+	}
 	if err := d.firewall(); err != nil {
 		return nil, err
 	}
@@ -144,13 +147,7 @@ func (d *derivation) databaseUser(principal connection.Value, features []connect
 		},
 		After: features, Scaffold: true,
 	}))
-	if address := d.facts.Text(factEngineAddress); address != "" && d.opens() {
-		after = append(after, d.add(connection.Facet{
-			Key:      connection.Key{Kind: connection.KindFirewall, Resource: server, Name: "patchbay_engine_" + hash(address)},
-			Want:     span{address, address}.attrs(),
-			Scaffold: true,
-		}))
-	}
+	after = append(after, d.engineDoor()...)
 	want := connection.Attrs{
 		connection.AttrDatabase: d.facts[u.Database], connection.AttrHost: d.facts[u.Host],
 		connection.AttrPrincipalID: principal, connection.AttrLogin: d.facts[factEngineLogin],

@@ -60,6 +60,7 @@ func TestDerive(t *testing.T) {
 			c.Properties.Auth.Roles = []string{"data owner", "Redis Cache Contributor"}
 		}), nil},
 		{"redis-secret", world(), link(cacheID, secret, "dotnet"), nil},
+		{"redis-secret-ruled", ruled(), link(cacheID, secret, "go"), nil},
 		{"storage-identity", world(), link(blobID, system, "springBoot"), nil},
 		{"storage-identity-reader", denying(), link(blobID, system, "none", func(c *connection.Connection) {
 			c.Properties.Auth.Roles = []string{"Storage Blob Data Reader", "2A2B9908-6ea1-4ae2-8e65-a410df84e7d1"}

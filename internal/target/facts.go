@@ -76,9 +76,7 @@ func (r *reading) run(ctx context.Context) {
 		})
 	}
 	start(fromSource, func() error { return r.readSource(ctx) })
-	if entersDatabase(r.c, r.m.Target) {
-		start(fromEngine, func() error { return r.readEngine(ctx) })
-	}
+	start(fromEngine, func() error { return r.readEngine(ctx) })
 	for _, path := range r.paths() {
 		start(path, func() error {
 			var answer any
@@ -159,13 +157,16 @@ func (r *reading) readSource(ctx context.Context) error {
 }
 
 func (r *reading) readEngine(ctx context.Context) error {
-	me, err := r.reader.Engine(ctx)
-	if err != nil {
-		return err
+	enters := entersDatabase(r.c, r.m.Target)
+	if enters {
+		me, err := r.reader.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		r.put(factEnginePrincipal, me.PrincipalID)
+		r.put(factEngineLogin, me.Login)
 	}
-	r.put(factEnginePrincipal, me.PrincipalID)
-	r.put(factEngineLogin, me.Login)
-	if !waysOf(r.c).network {
+	if !waysOf(r.c).network || (!enters && !provesLogin(r.c, r.m.Target)) {
 		return nil
 	}
 	address, err := r.reader.Address(ctx)

@@ -31,7 +31,8 @@ func TestFacts(t *testing.T) {
 			"source.addresses": "20.0.0.2,20.0.0.1,20.0.0.2,2001:db8::1", "stopped": "", "warning": "", "firewall": "true",
 			"startCommand": "patchbay rest POST " + server + "/start?api-version=2025-08-01 --wait",
 		}, 2},
-		{"postgres secret needs no engine", world(), link(dbID, secret, "go"), map[string]string{"engine.principalId": "", "engine.address": ""}, 2},
+		{"postgres secret", world(), link(dbID, secret, "go"), map[string]string{"engine.principalId": "", "engine.address": "30.0.0.1"}, 2},
+		{"postgres secret without settings", world(), link(dbID, secret, "go", optOutSettings), map[string]string{"engine.address": ""}, 2},
 		{"postgres without network", world(), link(dbID, system, "go", optOutNetwork), map[string]string{"engine.principalId": me, "engine.address": ""}, 2},
 		{"postgres stopped", world().set(server, "state", "Stopped"), link(dbID, secret, "go"), map[string]string{"stopped": "true", "state": "Stopped"}, 2},
 		{"postgres private", world().set(server, "network", map[string]any{"publicNetworkAccess": "Disabled"}), link(dbID, secret, "go"),
@@ -44,7 +45,7 @@ func TestFacts(t *testing.T) {
 		{"redis identity", world(), link(cacheID, system, "go"), map[string]string{"redisKey": "", "audience": "https://redis.azure.com"}, 2},
 		{"redis identity without network", world(), link(cacheID, system, "go", optOutNetwork), map[string]string{}, 1},
 		{"storage key", world(), link(blobID, secret, "go"), map[string]string{
-			"endpoint": "https://account1.blob.core.windows.net/", "accountKey": "canary-storage-key", "firewall": "", "warning": ""}, 2},
+			"endpoint": "https://account1.blob.core.windows.net/", "accountKey": "canary-storage-key", "firewall": "", "warning": "", "engine.address": ""}, 2},
 		{"storage without settings", world(), link(blobID, secret, "go", optOutSettings), map[string]string{"accountKey": ""}, 1},
 		{"storage closed", world().set(account, "networkAcls", map[string]any{"defaultAction": "Deny"}), link(blobID, system, "go"),
 			map[string]string{"firewall": "true", "firewallNote": "", "audience": "https://storage.azure.com"}, 1},

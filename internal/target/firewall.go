@@ -31,6 +31,22 @@ func (d *derivation) opens() bool {
 	return w != nil && waysOf(d.c).network && !isOff(d.m.Target.PublicAccess, d.facts) && holds(w.When, d.facts)
 }
 
+// engineDoor lets the engine itself in while an operation runs. Nothing that stays
+// waits for it unless the engine writes inside the target; a validation signs in
+// through it.
+func (d *derivation) engineDoor() []connection.Key {
+	address := d.facts.Text(factEngineAddress)
+	if address == "" || !d.opens() {
+		return nil
+	}
+	return []connection.Key{d.add(connection.Facet{
+		Key: connection.Key{
+			Kind: connection.KindFirewall, Resource: d.m.Resource(d.m.Target.Firewall.Of), Name: "patchbay_engine_" + hash(address),
+		},
+		Want: span{address, address}.attrs(), Scaffold: true,
+	})}
+}
+
 // firewall lets in the source's outbound addresses and the ranges asked for.
 func (d *derivation) firewall() error {
 	if !d.opens() {

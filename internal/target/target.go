@@ -43,7 +43,8 @@ type Reader struct {
 	Source func(ctx context.Context, id string) (Source, error)
 	// Engine tells who the engine is; asked only when it must enter a database.
 	Engine func(ctx context.Context) (Identity, error)
-	// Address is where the engine's traffic comes from; asked only then, too.
+	// Address is where the engine's traffic comes from, "" when nobody knows; asked
+	// only when the target may have to let the engine in for a while.
 	Address func(ctx context.Context) (string, error)
 }
 
@@ -101,4 +102,13 @@ func wantsKey(c *connection.Connection, t *catalog.Target) (key string, ok bool)
 // entersDatabase tells whether the engine itself must work inside the target.
 func entersDatabase(c *connection.Connection, t *catalog.Target) bool {
 	return t.DBUser != nil && waysOf(c).grants
+}
+
+// provesLogin tells whether a validation signs in as the app, for which the engine
+// must get through a firewall of named rules. Entries of an array are too slow to
+// work to be opened for a look.
+func provesLogin(c *connection.Connection, t *catalog.Target) bool {
+	a := c.Properties.Auth
+	return a != nil && a.Type == connection.AuthSecret && waysOf(c).settings &&
+		t.Firewall != nil && t.Firewall.Style == catalog.StyleRules
 }

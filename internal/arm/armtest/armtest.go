@@ -263,7 +263,11 @@ func (s *Server) record(r Request) {
 	if file == "" || strings.HasPrefix(r.Path, operations) {
 		return
 	}
-	line, err := json.Marshal(Object{"method": r.Method, "path": r.Path, "apiVersion": r.APIVersion, "body": r.Body})
+	entry := Object{"method": r.Method, "path": r.Path, "apiVersion": r.APIVersion}
+	if len(r.Body) > 0 {
+		entry["body"] = r.Body
+	}
+	line, err := json.Marshal(entry)
 	if err != nil {
 		s.t.Errorf("record request: %v", err)
 		return

@@ -110,7 +110,9 @@ func TestDrivers(t *testing.T) {
 	for name, makes := range map[string]func(*testing.T) drivertest.World{
 		"setting": func(t *testing.T) drivertest.World {
 			s, other := newSite(t), setting(site, "SHOP_PORT", "5432")
-			return world(s, site, appservice.NewSetting(s.Client()), setting(site, "SHOP_HOST", "db.test"), &other)
+			w, changed := world(s, site, appservice.NewSetting(s.Client()), setting(site, "SHOP_HOST", "db.test"), &other), setting(site, "SHOP_HOST", "other.test")
+			w.Changed = &changed
+			return w
 		},
 		"setting of a slot": func(t *testing.T) drivertest.World {
 			s := newSite(t)

@@ -37,6 +37,8 @@ type World struct {
 	Facet connection.Facet
 	// Other is a second facet with the same path; nil when a path has one facet only.
 	Other *connection.Facet
+	// Changed is Facet with other attributes; nil when the kind knows no change in place.
+	Changed *connection.Facet
 	// Look returns everything the driver could reach, for comparison. Values that
 	// change by themselves are left out.
 	Look func() any
@@ -69,6 +71,7 @@ func Run(t *testing.T, c Case) {
 		{"writing twice is the same as once", twiceIsOnce},
 		{"writing what is there is quiet", quiet},
 		{"remove takes it away and nothing else", removeRestores},
+		{"a restoring removal brings the earlier state back", restoring},
 		{"remove twice is the same as once", removeTwice},
 		{"two facets of one path go together", together},
 		{"others' things survive one of two removals", apart},
@@ -246,6 +249,28 @@ func removeTwice(t *testing.T, w World) {
 	once := w.Look()
 	takeBack(t, w, back)
 	same(t, "after the second removal", once, w.Look())
+}
+
+func restoring(t *testing.T, w World) {
+	if w.Changed == nil {
+		return
+	}
+	put(t, w, w.Facet)
+	earlier := w.Look()
+	back := put(t, w, *w.Changed)
+	if s := Observe(t, w.Driver, *w.Changed)[0]; !Matches(*w.Changed, s) {
+		t.Fatalf("the change did not come true: %+v", s)
+	}
+	if back.Restore == nil {
+		t.Fatal("nothing was there before the change")
+	}
+	takeBack(t, w, back)
+	if s := Observe(t, w.Driver, w.Facet)[0]; !Matches(w.Facet, s) {
+		t.Errorf("the earlier state is not back: %+v", s)
+	}
+	if !w.Residue {
+		same(t, "after the change was taken back", earlier, w.Look())
+	}
 }
 
 func together(t *testing.T, w World) {

@@ -259,12 +259,14 @@ func (d *Deployments) operation(j *job, st step, err error) {
 // Rerun deploys a stored template again with its parameters and the rights of the
 // principal that deployed it, and returns the deployment.
 func (d *Deployments) Rerun(ctx context.Context, deployment string) (provider.Document, error) {
-	at, err := id.Parse(deployment)
-	kept := d.cloud.Store().Private(deployment)
-	caller, known := d.cloud.Directory().Lookup(kept["caller"])
-	if err != nil || kept["template"] == "" {
+	stored, ok := d.cloud.Store().Get(deployment)
+	docID, _ := stored["id"].(string)
+	at, err := id.Parse(docID)
+	if !ok || err != nil {
 		return nil, notFound(deployment)
 	}
+	kept := d.cloud.Store().Private(docID)
+	caller, known := d.cloud.Directory().Lookup(kept["caller"])
 	if !known {
 		return nil, fault(http.StatusConflict, "PrincipalNotFound", "The principal that made deployment '%s' does not exist any more.", deployment)
 	}

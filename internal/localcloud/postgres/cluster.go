@@ -243,7 +243,7 @@ func (c endpoint) connect(ctx context.Context, database string) (*pgx.Conn, erro
 	}
 	cfg.Host, cfg.Port, cfg.User, cfg.Database = c.socket, uint16(c.port), superuser, database
 	cfg.Password, cfg.Fallbacks, cfg.TLSConfig = "", nil, nil
-	cfg.RuntimeParams = map[string]string{"application_name": "platform"}
+	cfg.RuntimeParams = map[string]string{"search_path": "pg_catalog", "application_name": "platform"}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to server: %w", err)

@@ -146,13 +146,13 @@ func (s *Store) Delete(docID string) {
 
 // Children lists documents of one type directly under parent, ordered by id.
 func (s *Store) Children(parent, kind string) []provider.Document {
-	p, k := id.Fold(parent), id.Fold(kind)
+	p, k := strings.TrimRight(id.Fold(parent), "/"), id.Fold(kind)
 	return s.list(func(e *entry) bool { return e.kind == k && e.parent == p })
 }
 
 // Under lists documents of one type anywhere under scope, ordered by id.
 func (s *Store) Under(scope, kind string) []provider.Document {
-	prefix, k := id.Fold(scope)+"/", id.Fold(kind)
+	prefix, k := strings.TrimRight(id.Fold(scope), "/")+"/", id.Fold(kind)
 	return s.list(func(e *entry) bool {
 		return e.kind == k && strings.HasPrefix(id.Fold(e.id), prefix)
 	})
