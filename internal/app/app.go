@@ -26,6 +26,7 @@ var (
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
 	streams := cli.SystemStreams()
 	return cli.Main(ctx, deps(streams, os.LookupEnv), args)
 }

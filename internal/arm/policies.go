@@ -37,8 +37,11 @@ func HTTPClient(roots *x509.CertPool) *http.Client {
 	}
 }
 
-// busyCodes are 409s that mean: another change of the same thing is under way, ask again.
-var busyCodes = [...]string{"AnotherOperationInProgress", "ServerIsBusy", "ConflictingServerOperation"}
+// busy tells whether a 409's code means: another change of the same thing is
+// under way, ask again.
+func busy(code string) bool {
+	return slices.Contains([]string{"AnotherOperationInProgress", "ServerIsBusy", "ConflictingServerOperation"}, code)
+}
 
 func retryOptions(o Options) policy.RetryOptions {
 	tries := o.MaxTries
@@ -71,7 +74,7 @@ func transient(resp *http.Response, err error) bool {
 	case resp.StatusCode == http.StatusRequestTimeout, resp.StatusCode == http.StatusTooManyRequests:
 		return true
 	case resp.StatusCode == http.StatusConflict:
-		return slices.Contains(busyCodes[:], errorCode(resp))
+		return busy(errorCode(resp))
 	}
 	return resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented
 }

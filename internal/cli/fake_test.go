@@ -260,13 +260,15 @@ func (f *fakeAPI) Plan(_ context.Context, id string, body map[string]any, remove
 		f.bodies = append(f.bodies, copyOf(body))
 	}
 	source, _, _ := splitConnection(id)
-	identity, settings := "identity "+source, "setting "+source+"/config/appsettings"
+	identity, settings := "identity:"+strings.ToLower(source), "setting:"+strings.ToLower(source)+"/config/appsettings"
 	if remove {
 		return &api.Plan{Connection: id, Verb: "delete", Steps: []api.PlanStep{{ID: settings, Path: source + "/config/appsettings",
 			Changes: []api.PlanChange{{Kind: "setting", Name: "AZURE_REDIS_HOST", Resource: source, Action: "remove", Reason: "unwanted",
 				Before: map[string]string{"value": "cache1.redis.test"}}}}}}, nil
 	}
 	return &api.Plan{Connection: id, Verb: "create", Steps: []api.PlanStep{
+		{ID: "raise:firewall:" + strings.ToLower(source), Path: source, Changes: []api.PlanChange{{Kind: "firewall", Name: "engine", Resource: source,
+			Action: "create", Scaffold: true, After: map[string]string{"start": "10.0.0.1"}}}},
 		{ID: identity, Path: source, Changes: []api.PlanChange{{Kind: "identity", Name: "system", Resource: source, Action: "create", Reason: "new",
 			After: map[string]string{"principalId": "known after apply"}}}},
 		{ID: settings, Path: source + "/config/appsettings", Needs: []string{identity}, Changes: []api.PlanChange{
@@ -276,7 +278,7 @@ func (f *fakeAPI) Plan(_ context.Context, id string, body map[string]any, remove
 			{Kind: "setting", Name: "OLD", Resource: source, Action: "update", Before: map[string]string{"value": "a\x1b[2J"}, After: map[string]string{"value": "b"}},
 		}},
 		{ID: "dismantle:firewall:" + source, Path: source, Dismantle: true, Changes: []api.PlanChange{{Kind: "firewall", Name: "engine", Resource: source,
-			Action: "remove", Scaffold: true, Before: map[string]string{"start": "10.0.0.1"}}}},
+			Action: "remove", Reason: "unwanted", Scaffold: true, Before: map[string]string{"start": "10.0.0.1"}}}},
 	}, Quiet: []api.PlanChange{{Kind: "feature", Name: "aad", Resource: source, Action: "found"}}}, nil
 }
 

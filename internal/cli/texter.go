@@ -75,8 +75,8 @@ func stepHeading(s api.PlanStep, numbers map[string]int) string {
 		}
 	}
 	slices.Sort(after)
-	kind, _, _ := strings.Cut(strings.TrimPrefix(s.ID, "dismantle:"), ":")
-	out := stepLabel(kind + ":" + s.Path)
+	what, _, _ := strings.Cut(strings.TrimPrefix(s.ID, "dismantle:"), "/")
+	out := stepLabel(what + s.Path) // the id has the path folded
 	switch {
 	case s.Dismantle:
 		out += " (when the operation ends)"
@@ -128,7 +128,7 @@ func shownValue(v string) string {
 
 func changeRemark(c api.PlanChange) string {
 	var remarks []string
-	if c.Reason != "" && c.Reason != "new" {
+	if c.Reason != "" && c.Reason != "new" && c.Reason != "unwanted" { // those two say no more than the sign
 		remarks = append(remarks, c.Reason)
 	}
 	if c.Scaffold {
@@ -180,21 +180,31 @@ func foundRemark(c api.PlanChange) string {
 	return changeRemark(c)
 }
 
-// planSummary counts the changes of a plan in one sentence.
+// planSummary counts the changes of a plan in one sentence, scaffolding apart: what
+// stands only while the operation runs is nobody's change.
 func planSummary(p *api.Plan) string {
 	counts := map[string]int{}
-	total := 0
+	total, scaffold := 0, 0
 	for _, s := range p.Steps {
 		for _, c := range s.Changes {
-			counts[c.Action]++
-			total++
+			switch {
+			case !c.Scaffold:
+				counts[c.Action]++
+				total++
+			case !s.Dismantle:
+				scaffold++
+			}
 		}
 	}
 	if total == 0 {
 		return "Nothing to do: everything is as it should be."
 	}
-	return fmt.Sprintf("%s in %s: %d to create, %d to change, %d to remove; %d unchanged.",
-		count(total, "change"), count(len(p.Steps), "step"), counts["create"], counts["update"], counts["remove"], len(p.Quiet))
+	out := fmt.Sprintf("%s in %s: %d to create, %d to change, %d to remove", count(total, "change"), count(len(p.Steps), "step"),
+		counts["create"], counts["update"], counts["remove"])
+	if scaffold > 0 {
+		out += fmt.Sprintf(", %d only while the operation runs", scaffold)
+	}
+	return out + fmt.Sprintf("; %d unchanged.", len(p.Quiet))
 }
 
 // count prints a number with its noun.

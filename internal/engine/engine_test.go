@@ -277,3 +277,32 @@ func (b *bench) failing() []string {
 	}
 	return codes
 }
+
+func TestKeptSecretsGoWhenTheyServeNoMore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.must(b.put(linker("c1", connection.AuthSecret, "go"), password("p1")), ledger.Succeeded)
+	c, err := b.engine.Connection(t.Context(), linker("c1", "", "").ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := func() int {
+		s, err := b.ledger.Kept(t.Context(), c.UID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(s)
+	}
+	if kept() != 1 {
+		t.Fatal("the password is not kept")
+	}
+	b.must(b.do(engine.Request{Verb: ledger.VerbUpdate, Connection: linker("c1", connection.AuthSecret, "go"), Secrets: password("p2"), Forget: true}), ledger.Succeeded)
+	if kept() != 0 {
+		t.Error("the old password is kept although the new one is not to be")
+	}
+	b.must(b.put(linker("c1", connection.AuthSecret, "go"), password("p3")), ledger.Succeeded)
+	b.must(b.put(linker("c1", connection.AuthSystemIdentity, "go"), nil), ledger.Succeeded)
+	if kept() != 0 {
+		t.Error("the password is kept although nothing uses it any more")
+	}
+}

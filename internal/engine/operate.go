@@ -53,11 +53,34 @@ func (r *run) change(ctx context.Context) error {
 	if err := r.claimQuiet(ctx, p); err != nil {
 		return err
 	}
+	if err := r.forgetStale(ctx, c); err != nil {
+		return err
+	}
 	c.State, c.Problem, c.Named = connection.StateSucceeded, nil, true
 	if r.moved {
 		r.op.Message = "The rights of the app's identity are in place and readable; that they already work on the data plane is not proven."
 	}
 	return r.finish(ctx, ledger.Succeeded, c, nil)
+}
+
+// forgetStale erases kept secrets that serve no more: all when the sign-in is another
+// one now, those given anew when the new ones are not to be kept.
+func (r *run) forgetStale(ctx context.Context, c *connection.Connection) error {
+	if r.op.Before == nil {
+		return nil
+	}
+	if !sameLogin(c.Properties, r.op.Before.Properties) {
+		return storeProblem(r.Ledger.Forget(ctx, r.lease, r.uid))
+	}
+	given, err := r.Ledger.Given(ctx, r.op.ID)
+	if err != nil || !r.op.Forget || len(given) == 0 {
+		return storeProblem(err)
+	}
+	slots := make([]string, 0, len(given))
+	for slot := range given {
+		slots = append(slots, slot)
+	}
+	return storeProblem(r.Ledger.Forget(ctx, r.lease, r.uid, slots...))
 }
 
 // wanted is the connection an operation is to make true.

@@ -182,7 +182,7 @@ func (e *Engine) derive(ctx context.Context, c *connection.Connection, secrets c
 	if err != nil {
 		return nil, nil, err
 	}
-	facets, err := e.Targets.Derive(c, facts, secrets)
+	facets, err := e.deriveMarked(c, facts, secrets)
 	if err != nil || c.Properties.Auth == nil || c.Properties.Auth.UserName != "" {
 		return facts, facets, err
 	}
@@ -196,11 +196,23 @@ func (e *Engine) derive(ctx context.Context, c *connection.Connection, secrets c
 		}
 		if taken {
 			c.Properties.Auth.UserName = f.Name + "_" + shortHash(connection.FoldID(c.Source))
-			facets, err = e.Targets.Derive(c, facts, secrets)
+			facets, err = e.deriveMarked(c, facts, secrets)
 			return facts, facets, err
 		}
 	}
 	return facts, facets, nil
+}
+
+// deriveMarked derives the facets and puts our mark on those that let somebody in:
+// that is where a write has room for it.
+func (e *Engine) deriveMarked(c *connection.Connection, facts Facts, secrets connection.Secrets) ([]connection.Facet, error) {
+	facets, err := e.Targets.Derive(c, facts, secrets)
+	for _, f := range facets {
+		if _, ok := f.Want[connection.AttrPrincipalID]; ok && !f.Scaffold {
+			f.Want[connection.AttrMark] = connection.Plain(c.UID)
+		}
+	}
+	return facets, err
 }
 
 func (e *Engine) takenByOther(ctx context.Context, k connection.Key, uid string) (bool, error) {

@@ -160,6 +160,9 @@ func (e *Engine) Operation(ctx context.Context, id string) (*ledger.Operation, [
 	for i := range entries {
 		entries[i].Sealed = nil
 	}
+	if errors.Is(err, ledger.ErrSeal) {
+		err = nil // what people read of a journal is not sealed
+	}
 	return op, entries, storeProblem(err)
 }
 

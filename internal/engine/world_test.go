@@ -151,10 +151,15 @@ func (w *world) picture() map[string]string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := map[string]string{}
+	app := w.things[site+"/identity/system"]["system"].outputs["principalId"]
 	for path, things := range w.things {
 		for _, t := range things {
 			for _, n := range append(t.attrs.Names(), "") {
-				out[path+" "+t.spelling+" "+n] = t.attrs[n].Text
+				text := t.attrs[n].Text
+				if text == app && app != "" {
+					text = "the app" // an identity never comes back under an id it once had
+				}
+				out[path+" "+t.spelling+" "+n] = text
 			}
 		}
 	}

@@ -161,6 +161,9 @@ type Ledger interface {
 	Given(ctx context.Context, operation string) (connection.Secrets, error)
 	Kept(ctx context.Context, uid string) (connection.Secrets, error)
 
+	// Forget erases kept secrets of a connection: the named slots, or all when none is named.
+	Forget(ctx context.Context, l *Lease, uid string, slots ...string) error
+
 	// Claim notes that the connection is about to own the keys; existing owners stay.
 	Claim(ctx context.Context, l *Lease, uid string, keys []connection.Key) error
 	// Records returns what is known of the given keys; RecordsOf of everything a connection owns.

@@ -28,6 +28,22 @@ func (s *SQLite) Kept(ctx context.Context, uid string) (connection.Secrets, erro
 	return out, wrap("read kept secrets", err)
 }
 
+// Forget erases kept secrets.
+func (s *SQLite) Forget(ctx context.Context, l *Lease, uid string, slots ...string) error {
+	return s.fenced(ctx, "forget kept secrets", l, func(tx *sql.Tx, _ *held) error {
+		if len(slots) == 0 {
+			_, err := tx.ExecContext(ctx, `DELETE FROM kept WHERE uid = ?`, uid)
+			return err
+		}
+		for _, slot := range slots {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM kept WHERE uid = ? AND slot = ?`, uid, slot); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // putGiven seals secrets under the binding they will have when kept, so that keeping
 // them needs no key.
 func (s *SQLite) putGiven(ctx context.Context, tx *sql.Tx, op *Operation, given connection.Secrets) error {

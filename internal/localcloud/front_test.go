@@ -264,6 +264,10 @@ func TestPathsThatClientsWriteOddly(t *testing.T) {
 	if at(got, "id") != want || at(got, "name") != "CaseKept" || at(got, "tags", "a") != "b" {
 		t.Errorf("after a write in other case: %v", got)
 	}
+	child := w.must(200, "PUT", strings.ToUpper(site)+"/config/appsettings", webAPI, doc{"properties": doc{}}).body
+	if id := at(child, "id"); id != want+"/config/appsettings" {
+		t.Errorf("a child under an id in other case has the id %v", id)
+	}
 	w.must(200, "GET", strings.ToLower(w.group), coreAPI, nil)
 	if id := at(w.must(200, "PUT", strings.ToUpper(w.group), coreAPI, doc{"location": "West Europe"}).body, "id"); id != w.group {
 		t.Errorf("the group's id became %v", id)
@@ -481,7 +485,7 @@ func TestGroupDeletionTakesEverything(t *testing.T) {
 	if n := len(at(w.must(200, "GET", w.group+"/resources", coreAPI, nil).body, "value").([]any)); n != 2 {
 		t.Errorf("%d resources listed", n)
 	}
-	filtered := w.must(200, "GET", w.group+"/resources?$filter=resourceType%20eq%20%27Microsoft.Web/sites%27", coreAPI, nil)
+	filtered := w.must(200, "GET", w.group+"/resources?$filter=resourceType%20eq%20%27Microsoft.Web/sites%27%20and%20resourceGroup%20eq%20%27RG1%27", coreAPI, nil)
 	if at(filtered.body, "value", 0, "id") != site {
 		t.Errorf("filtered: %s", filtered.raw)
 	}

@@ -408,6 +408,12 @@ func TestSiteNamesAreUnique(t *testing.T) {
 	other := "/subscriptions/" + w.ready.SubscriptionID + "/resourceGroups/rg2"
 	w.must(201, "PUT", other, coreAPI, doc{"location": "westeurope"})
 	w.refused(409, "Conflict", "PUT", other+"/providers/Microsoft.Web/sites/uniquE", webAPI, doc{"location": "westeurope"})
+	for name, want := range map[string]bool{"uniquE": false, "free": true, "not_valid": false} {
+		path := "/subscriptions/" + w.ready.SubscriptionID + "/providers/Microsoft.Web/checknameavailability"
+		if got := w.must(200, "POST", path, webAPI, doc{"name": name, "type": "Site"}).body["nameAvailable"]; got != want {
+			t.Errorf("%s is available: %v", name, got)
+		}
+	}
 	w.refused(400, "LocationRequired", "PUT", other+"/providers/Microsoft.Web/sites/else", webAPI, doc{})
 	w.refused(400, "BadRequest", "PUT", other+"/providers/Microsoft.Web/sites/else_", webAPI, doc{"location": "westeurope"})
 }

@@ -117,6 +117,7 @@ func (m *maker) decide(f connection.Facet) (Change, error) {
 
 // unseen decides where the place cannot be looked into: the ledger's word counts.
 func (m *maker) unseen(c Change, r *Record, ours bool) Change {
+	c.Note = "looked at when it is written"
 	switch {
 	case !ours:
 		c.Action, c.Reason = Create, New
@@ -270,21 +271,23 @@ func (m *maker) removal(r *Record) Change {
 		c.Action, c.Note = Keep, "another connection needs it"
 	case !s.Unknown && !s.Exists && !m.orphan(r):
 		c.Action, c.Note = Keep, "already gone"
+	case r.Previous != nil && r.Previous.Unknown && m.Mode != Insist:
+		c.Action, c.Note = Leave, "what was there before cannot be read back: "+r.Previous.Why
 	case !s.Unknown && s.Exists && !m.stillAs(s, r) && m.Mode != Insist:
 		c.Action, c.Reason, c.Note = Leave, Changed, "changed since we wrote it"
 	default:
 		c.Action = Remove
-		if r.Previous != nil && r.Previous.Exists {
+		if r.Previous != nil && r.Previous.Exists && !r.Previous.Unknown {
 			c.Restore = r.Previous
 		}
 	}
 	return c
 }
 
-// orphan tells whether something may remain under a stored id although the facet
-// looks absent: a role assignment of a principal that is gone.
+// orphan tells whether something may remain although the facet looks absent: a role
+// assignment of a principal that is gone, a database user without its grants.
 func (m *maker) orphan(r *Record) bool {
-	return r.Key.Kind == connection.KindRole && r.Outputs[connection.OutID] != ""
+	return r.Key.Kind == connection.KindDBUser || r.Key.Kind == connection.KindRole && r.Outputs[connection.OutID] != ""
 }
 
 // recalled rebuilds a facet from the record made at apply time; only its order and

@@ -162,6 +162,10 @@ func TestMake(t *testing.T) {
 				records: []*Record{record(identityKey, nil, "me", "other"), {Key: roleKey, Owners: []string{"me"}, Found: true},
 					record(settingKey, connection.Attrs{"value": connection.Hidden("v")}, "me")}},
 			[]string{"identity keep", "role keep", "setting leave"}},
+		"a previous value that cannot be read back keeps the setting": {
+			world{observed: map[connection.Key]connection.State{settingKey: here(connection.Attrs{"value": connection.Hidden("v")}, nil)},
+				records: []*Record{{Key: settingKey, Owners: []string{"me"}, Written: map[string]string{"value": "mac:v"}, Previous: &connection.State{Exists: true, Unknown: true}}}},
+			[]string{"setting leave"}},
 		"scaffolding stands only while a write leans on it": {
 			world{desired: []connection.Facet{identity(), user(), admin()}, observed: map[connection.Key]connection.State{identityKey: on, userKey: {Unknown: true, Why: "not an administrator yet"}}},
 			[]string{"access create new", "dbuser create new", "dismantle access remove unwanted", "identity found"}},

@@ -85,7 +85,7 @@ func (v *visit) bare() bool {
 	return p.Auth == nil || (p.Configuration != nil && p.Configuration.Action == "optOut")
 }
 
-// own tells whether the network step is ours.
+// network tells whether opening the network is ours.
 func (v *visit) network() bool {
 	n := v.c.Properties.PublicNetwork
 	return n == nil || n.Action != "optOut"

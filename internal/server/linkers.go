@@ -37,7 +37,7 @@ func (x *exchange) listLinkers() error {
 	for i, c := range all {
 		value[i] = api.Encode(x.linkerVersion(), c)
 	}
-	return x.json(http.StatusOK, map[string]any{"value": value, "nextLink": nil})
+	return x.json(http.StatusOK, map[string]any{"value": value})
 }
 
 func (x *exchange) getLinker() error {

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -180,9 +182,9 @@ func (r *reading) settle() error {
 	if err := r.failed[fromSource]; err != nil {
 		return err
 	}
-	for _, path := range r.paths() {
-		if err := r.failed[path]; err != nil {
-			return r.unreadable(path, err)
+	for _, name := range resourcesToRead(r.c, r.m.Target) {
+		if err := r.failed[r.m.Resource(name)]; err != nil {
+			return r.unreadable(name, err)
 		}
 	}
 	for _, name := range sortedKeys(r.m.Target.Facts) {
@@ -234,17 +236,21 @@ func (r *reading) key() error {
 }
 
 // unreadable says which of the two it is: not there, or not to be seen.
-func (r *reading) unreadable(path string, err error) error {
+func (r *reading) unreadable(name string, err error) error {
+	path, cause := r.m.Resource(name), err
+	var said *arm.Error
+	if errors.As(err, &said) {
+		cause = said // the rest repeats the path
+	}
 	switch {
-	case arm.HasStatus(err, 403), arm.HasCode(err, "SubscriptionNotFound"), arm.HasCode(err, "InvalidSubscriptionId"):
-		action, _, found := arm.DeniedRight(err)
-		p := problem.New(problem.TargetUnreadable, path, "%s cannot be read", path).While("read target").Because(err)
-		if found {
+	case arm.HasStatus(err, http.StatusForbidden), arm.HasCode(err, "SubscriptionNotFound"), arm.HasCode(err, "InvalidSubscriptionId"):
+		p := problem.New(problem.TargetUnreadable, path, "the %s %s cannot be read", name, path).While("read target").Because(cause)
+		if action, _, found := arm.DeniedRight(err); found {
 			p = p.WithFix("ask an owner of %s for a role that holds %s", path, action)
 		}
 		return p
 	case arm.IsNotFound(err):
-		return problem.New(problem.TargetNotFound, path, "there is no %s at %s", r.m.Target.Display, path).While("read target").Because(err)
+		return problem.New(problem.TargetNotFound, path, "the %s %s does not exist", name, path).While("read target").Because(cause)
 	}
 	return err
 }

@@ -127,7 +127,7 @@ func TestFactsRefuse(t *testing.T) {
 		phrase string
 	}{
 		{"no server", world().answer(server, 404).answer(dbID, 404), link(dbID, secret, "go"), nil, problem.TargetNotFound, server},
-		{"no database", world().answer(dbID, 404), link(dbID, secret, "go"), nil, problem.TargetNotFound, "orders"},
+		{"no database", world().answer(dbID, 404), link(dbID, secret, "go"), nil, problem.TargetNotFound, "the database " + dbID + " does not exist"},
 		{"no right", world().answer(cache, 403), link(cacheID, secret, "go"), nil, problem.TargetUnreadable, cache},
 		{"no right to keys", world().answer(cache+keys, 403), link(cacheID, secret, "go"), nil, problem.EngineLacksRight, "N/t/read"},
 		{"broken cloud", world().answer(cache, 500), link(cacheID, secret, "go"), nil, problem.ARMRefused, "InternalServerError"},

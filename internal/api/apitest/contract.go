@@ -123,16 +123,29 @@ func (c *Contract) Response(method, path string, status int, header http.Header,
 	return nil
 }
 
+// Schema judges a body by one component, as part of an answer.
+func (c *Contract) Schema(name string, body []byte) error {
+	component := c.doc.Components.Schemas[name]
+	if component == nil {
+		return fmt.Errorf("no component %s", name)
+	}
+	return judge(component.Value, body, openapi3.VisitAsResponse())
+}
+
 func visit(content openapi3.Content, body []byte, options ...openapi3.SchemaValidationOption) error {
 	media := content.Get("application/json")
 	if media == nil || media.Schema == nil {
 		return nil
 	}
+	return judge(media.Schema.Value, body, options...)
+}
+
+func judge(schema *openapi3.Schema, body []byte, options ...openapi3.SchemaValidationOption) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var value any
 	if err := decoder.Decode(&value); err != nil {
 		return fmt.Errorf("read the body: %w", err)
 	}
-	return media.Schema.Value.VisitJSON(value, append(options, openapi3.MultiErrors())...)
+	return schema.VisitJSON(value, append(options, openapi3.MultiErrors())...)
 }

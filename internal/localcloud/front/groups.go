@@ -227,21 +227,24 @@ func (f *Front) resourcesUnder(scope string) []provider.Document {
 	return all
 }
 
-var resourceFilter = regexp.MustCompile(`(?i)^(resourceType|name|location) eq '([^']*)'$`)
+var resourceFilter = regexp.MustCompile(`(?i)^(resourceType|name|location|resourceGroup) eq '([^']*)'$`)
 
 func (f *Front) listResources(_ context.Context, q *provider.Request) (*provider.Answer, error) {
 	want := map[string]string{}
+	scope := q.ID.String()
 	for _, term := range strings.Split(q.Query["$filter"], " and ") {
 		m := resourceFilter.FindStringSubmatch(strings.TrimSpace(term))
 		if m == nil && strings.TrimSpace(term) != "" {
 			return nil, fault(http.StatusBadRequest, "InvalidFilterInQueryString", "Invalid $filter '%s' specified in the query string.", term)
 		}
-		if m != nil {
+		if m != nil && strings.EqualFold(m[1], "resourceGroup") {
+			scope = groupID(q.ID.Subscription(), m[2])
+		} else if m != nil {
 			want[map[string]string{"resourcetype": "type", "name": "name", "location": "location"}[strings.ToLower(m[1])]] = m[2]
 		}
 	}
 	found := []any{}
-	for _, doc := range f.resourcesUnder(q.ID.String()) {
+	for _, doc := range f.resourcesUnder(scope) {
 		matches := true
 		for k, v := range want {
 			have, _ := doc[k].(string)

@@ -110,8 +110,13 @@ func routeList(segments []string, topLevel bool, leaf int) (target, bool) {
 	return target{id: i, kind: kind, list: true}, true
 }
 
-// routeNamespace addresses a provider itself: its registration.
+// routeNamespace addresses a provider itself: its registration, or a POST verb of
+// the namespace, which is served as a type of the verb's name.
 func routeNamespace(scope []string, namespace, action string) (target, bool) {
+	if action != "" && !strings.EqualFold(action, "register") && !strings.EqualFold(action, "unregister") {
+		i, err := id.Parse(strings.Join(scope, "/"))
+		return target{id: i, kind: namespace + "/" + action, action: action}, err == nil
+	}
 	i, err := id.Parse(strings.Join(append(append([]string{}, scope...), "providers", namespace), "/"))
 	return target{id: i, kind: providerType, action: action}, err == nil
 }

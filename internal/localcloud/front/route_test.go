@@ -29,6 +29,7 @@ func TestRoute(t *testing.T) {
 		{"GET", "/subscriptions/S/providers", "/subscriptions/S", "Microsoft.Resources/providers", "", true, false},
 		{"GET", "/subscriptions/S/providers/Microsoft.Web", "/subscriptions/S/providers/Microsoft.Web", providerType, "", false, false},
 		{"POST", "/subscriptions/S/providers/Microsoft.Web/register", "/subscriptions/S/providers/Microsoft.Web", providerType, "register", false, false},
+		{"POST", "/subscriptions/S/providers/Microsoft.Web/checkName", "/subscriptions/S", "Microsoft.Web/checkName", "checkName", false, false},
 		{"GET", s, s, "Microsoft.Web/sites", "", false, false},
 		{"GET", g + "/providers/Microsoft.Web/sites", g, "Microsoft.Web/sites", "", true, false},
 		{"GET", "/subscriptions/S/providers/Microsoft.Web/sites", "/subscriptions/S", "Microsoft.Web/sites", "", true, false},

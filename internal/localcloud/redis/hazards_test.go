@@ -1,8 +1,10 @@
 package redis
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -45,6 +47,12 @@ func TestKeySignIn(t *testing.T) {
 	if err := open.Ping(b.ctx).Err(); err != nil {
 		t.Errorf("the open session: %v", err)
 	}
+	r2 := b.run("POST", "/regenerateKey", provider.Document{"keyType": "Primary"})
+	if text(r2.Body, "primaryKey") == primary || text(r2.Body, "secondaryKey") != text(r.Body, "secondaryKey") {
+		t.Error("the wrong key was regenerated")
+	}
+	wantErr(t, b.app("", primary).Ping(b.ctx).Err(), "WRONGPASS")
+	primary = text(r2.Body, "primaryKey")
 	b.run("PATCH", "", provider.Document{"properties": map[string]any{"disableAccessKeyAuthentication": true}})
 	wantErr(t, b.app("", primary).Ping(b.ctx).Err(), "WRONGPASS")
 	if doc := fmt.Sprint(b.run("GET", "", nil).Body); strings.Contains(doc, primary) || strings.Contains(b.cloud.Logged(), primary) {
@@ -58,7 +66,16 @@ func TestEntraSignIn(t *testing.T) {
 	app, other := b.identity("app"), b.identity("other")
 	token := b.token(app, publicAudience)
 	wantErr(t, b.app(app.ObjectID, token).Ping(b.ctx).Err(), "WRONGPASS") // no assignment
-	b.assign("a1", "Data Contributor", app)
+	pending, err := b.front.Do(b.ctx, "PUT", cacheID+"/accessPolicyAssignments/a1", provider.Document{"properties": map[string]any{
+		"accessPolicyName": "Data Contributor", "objectId": app.ObjectID, "objectIdAlias": "app",
+	}})
+	if err != nil || pending.Status != 201 {
+		t.Fatalf("%+v, %v", pending, err)
+	}
+	wantErr(t, b.app(app.ObjectID, token).Ping(b.ctx).Err(), "WRONGPASS") // not in force yet
+	if err := pending.Finish(b.ctx); err != nil {
+		t.Fatal(err)
+	}
 	c := b.app(app.ObjectID, token)
 	if err := c.Set(b.ctx, "k", "v", 0).Err(); err != nil {
 		t.Fatal(err)
@@ -170,6 +187,45 @@ func TestFirewall(t *testing.T) {
 	b.run("PATCH", "", provider.Document{"properties": map[string]any{"publicNetworkAccess": "Disabled"}})
 	if err := from("127.0.0.8"); err == nil {
 		t.Error("public access is off, and let in")
+	}
+}
+
+// TestProtocol speaks the protocol by hand where clients hide it.
+func TestProtocol(t *testing.T) {
+	t.Parallel()
+	b := withCache(t)
+	b.run("PATCH", "", provider.Document{"properties": map[string]any{"enableNonSslPort": true}})
+	key, _ := b.keys()
+	for name, c := range map[string]struct{ sent, want string }{
+		"hello before sign-in":  {"HELLO 3", "-NOAUTH HELLO must"},
+		"hello, wrong key":      {"HELLO 3 AUTH default nope", "-WRONGPASS"},
+		"hello, right key":      {"HELLO 2 AUTH default " + key, "*14"},
+		"hello, name set":       {"HELLO 2 AUTH default " + key + " SETNAME me", "*14"},
+		"hello, auth cut short": {"HELLO 2 AUTH default", "-NOAUTH HELLO must"},
+		"auth, too many":        {"AUTH a b c", "-ERR wrong number"},
+		"auth, too few":         {"AUTH", "-ERR wrong number"},
+		"a bare key":            {"AUTH " + key, "+OK"},
+		"not signed in":         {"GET k", "-NOAUTH"},
+		"unknown, unsigned":     {"NONSENSE", "-NOAUTH"},
+		"quit":                  {"QUIT", "+OK"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", net.JoinHostPort(b.cloud.Address(cacheID), "6379"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+			words := strings.Fields(c.sent)
+			fmt.Fprintf(conn, "*%d\r\n", len(words))
+			for _, w := range words {
+				fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(w), w)
+			}
+			line, err := bufio.NewReader(conn).ReadString('\n')
+			if err != nil || !strings.HasPrefix(line, c.want) {
+				t.Errorf("answered %q, %v", line, err)
+			}
+		})
 	}
 }
 

@@ -26,7 +26,7 @@ var policies = map[string]policy{
 		return !dangerous[command]
 	}},
 	"Data Reader": {"+@read +@connection +cluster|info +cluster|nodes +cluster|slots allkeys", func(command string, readOnly bool) bool {
-		return connection[command] || command == "CLUSTER" || readOnly
+		return connection[command] || command == "CLUSTER" || readOnly && !scripting[command]
 	}},
 }
 

@@ -343,6 +343,28 @@ func TestContainersInARM(t *testing.T) {
 	}
 }
 
+func TestContainerPages(t *testing.T) {
+	t.Parallel()
+	b := withAccount(t)
+	client := b.byKey(b.key(0), "127.0.0.1")
+	for _, name := range []string{"one", "two", "three", "other"} {
+		_, err := client.CreateContainer(b.ctx, name, nil)
+		want(t, err, 0, "")
+	}
+	var names []string
+	pager := client.NewListContainersPager(&service.ListContainersOptions{MaxResults: to.Ptr[int32](1), Prefix: to.Ptr("t")})
+	for pager.More() && len(names) < 9 {
+		page, err := pager.NextPage(b.ctx)
+		want(t, err, 0, "")
+		for _, c := range page.ContainerItems {
+			names = append(names, *c.Name)
+		}
+	}
+	if strings.Join(names, " ") != "three two" {
+		t.Errorf("listed %q", names)
+	}
+}
+
 func TestResume(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

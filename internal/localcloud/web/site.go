@@ -120,6 +120,19 @@ func (s *Sites) named(name string) provider.Document {
 	return nil
 }
 
+// checkName tells whether a site of that name can be made.
+func (s *Sites) checkName(_ context.Context, r *provider.Request) (*provider.Answer, error) {
+	name := text(r.Body["name"])
+	answer := map[string]any{"nameAvailable": true, "reason": "", "message": ""}
+	switch {
+	case !siteName.MatchString(name):
+		answer = map[string]any{"nameAvailable": false, "reason": "Invalid", "message": "The name '" + name + "' is not a valid site name."}
+	case s.named(name) != nil:
+		answer = map[string]any{"nameAvailable": false, "reason": "AlreadyExists", "message": "Hostname '" + name + "' already exists. Please select a different name."}
+	}
+	return &provider.Answer{Body: answer}, nil
+}
+
 // freePort picks a loopback address for a site to answer on.
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

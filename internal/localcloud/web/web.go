@@ -23,6 +23,7 @@ import (
 )
 
 const (
+	nameCheckType  = "Microsoft.Web/checkNameAvailability"
 	planType       = "Microsoft.Web/serverfarms"
 	siteType       = "Microsoft.Web/sites"
 	slotType       = "Microsoft.Web/sites/slots"
@@ -72,7 +73,10 @@ func (s *Sites) Types() []provider.Type {
 	slotConfig := config
 	slotConfig.Name = slotConfigType
 	plan := provider.Type{Name: planType, APIVersions: versions, Put: s.putPlan, Patch: s.putPlan, Delete: s.deletePlan}
-	return []provider.Type{site, slot, config, slotConfig, plan}
+	check := provider.Type{Name: nameCheckType, APIVersions: versions, Actions: map[string]provider.Action{
+		"checknameavailability": {Handle: s.checkName, Right: "Microsoft.Web/checknameavailability/action"},
+	}}
+	return []provider.Type{site, slot, config, slotConfig, plan, check}
 }
 
 // Resume starts the process of every site that has one.
