@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sort"
 
 	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/ledger"
@@ -13,8 +14,10 @@ import (
 // Names of validation items, as the real service reports them.
 const (
 	ItemExistence   = "Target resource existence validated."
+	ItemNetwork     = "Target network access validated."
 	ItemFirewall    = "Target service firewall validated."
 	ItemConfig      = "Configured connection information validated."
+	ItemConfigPart  = "Configured connection information validated (except for username/password)."
 	ItemIdentity    = "Managed Identity existence validated."
 	ItemPermissions = "Managed Identity permissions validated."
 )
@@ -164,6 +167,9 @@ func (r *run) compose(c *connection.Connection, diffs []plan.Change, probed []Fi
 		if old, ok := byItem[f.item]; ok && old.Result == ResultFailure && old.Fix == fix {
 			continue
 		}
+		if f.item == ItemConfig {
+			delete(byItem, ItemConfigPart)
+		}
 		command := fix
 		if d.Action == plan.Leave {
 			command += " --force"
@@ -173,17 +179,25 @@ func (r *run) compose(c *connection.Connection, diffs []plan.Change, probed []Fi
 	if hasIdentity(facets) {
 		r.identityItems(byItem)
 	}
+	return inOrder(byItem)
+}
+
+// inOrder puts findings in the published order; what has no place there comes last.
+func inOrder(byItem map[string]Finding) []Finding {
 	out := []Finding{}
-	for _, name := range []string{ItemExistence, ItemFirewall, ItemConfig, ItemIdentity, ItemPermissions} {
+	for _, name := range []string{ItemExistence, ItemNetwork, ItemFirewall, ItemConfig, ItemConfigPart, ItemIdentity, ItemPermissions} {
 		if f, ok := byItem[name]; ok {
 			out = append(out, f)
 			delete(byItem, name)
 		}
 	}
-	for _, f := range probed {
-		if _, ok := byItem[f.Name]; ok {
-			out = append(out, f)
-		}
+	rest := make([]string, 0, len(byItem))
+	for name := range byItem {
+		rest = append(rest, name)
+	}
+	sort.Strings(rest)
+	for _, name := range rest {
+		out = append(out, byItem[name])
 	}
 	return out
 }

@@ -155,6 +155,9 @@ func (w *world) picture() map[string]string {
 	for path, things := range w.things {
 		for _, t := range things {
 			for _, n := range append(t.attrs.Names(), "") {
+				if n == connection.AttrMark {
+					continue // names the connection, which is another one each time
+				}
 				text := t.attrs[n].Text
 				if text == app && app != "" {
 					text = "the app" // an identity never comes back under an id it once had
