@@ -10,3 +10,6 @@ func Unwire(in map[string]any) *connection.Properties {
 	p, _ := fromWire(in)
 	return p
 }
+
+// ReadEvents is the parser of event streams.
+var ReadEvents = events

@@ -188,3 +188,8 @@ func FuzzReplace(f *testing.F) {
 		}
 	})
 }
+
+func jsonMarshal(value any) (string, error) {
+	raw, err := json.Marshal(value)
+	return string(raw), err
+}

@@ -76,7 +76,13 @@ func (w *world) State(b engine.Basis, f connection.Facet) connection.State {
 	if !ok {
 		return connection.State{}
 	}
-	return connection.State{Exists: true, Attrs: t.attrs, Outputs: t.outputs, Spelling: t.spelling}
+	seen := connection.Attrs{}
+	for n, v := range t.attrs {
+		if n != connection.AttrMark {
+			seen[n] = v
+		}
+	}
+	return connection.State{Exists: true, Attrs: seen, Outputs: t.outputs, Spelling: t.spelling, Mark: t.attrs[connection.AttrMark].Text}
 }
 
 func (w *world) Write(_ context.Context, _ engine.Basis, changes []plan.Change) ([]connection.State, error) {

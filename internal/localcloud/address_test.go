@@ -1,6 +1,7 @@
 package localcloud_test
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -38,4 +39,14 @@ func TestStartNeedsAURL(t *testing.T) {
 	if _, err := localcloud.Start(t.Context(), localcloud.Config{}); err == nil {
 		t.Error("a cloud without a URL started")
 	}
+}
+
+func TestOneCloudPerFolder(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	w := open(t, func(c *localcloud.Config) { c.Data = data })
+	if _, err := localcloud.Start(t.Context(), localcloud.Config{URL: "https://127.0.0.1:1", Data: data}); !errors.Is(err, localcloud.ErrInUse) {
+		t.Errorf("a second cloud on one folder: %v", err)
+	}
+	w.must(200, "GET", "/subscriptions", coreAPI, nil)
 }

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 
 	"github.com/patchbay/patchbay/internal/localcloud/authority"
@@ -90,6 +91,9 @@ const (
 	subscriptionName  = "Patchbay local"
 )
 
+// ErrInUse is wrapped by the error of Start when another cloud runs on the folder.
+var ErrInUse = errors.New("another local cloud runs on it")
+
 // suffixes are the host suffixes of the data planes, by kind.
 var suffixes = map[string]string{
 	"postgres": "postgres.local", "mysql": "mysql.local", "sql": "sql.local", "redis": "redis.local", "blob": "blob.core.local",
@@ -100,6 +104,7 @@ var suffixes = map[string]string{
 type Cloud struct {
 	cfg       Config
 	dir       string
+	folder    *flock.Flock // nil for a temporary folder
 	temporary bool
 
 	store     *store.Store
@@ -205,6 +210,20 @@ func (c *Cloud) openFolder() error {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}
+	return c.lock()
+}
+
+// lock keeps a second cloud out of the folder; a killed one's lock goes with it.
+func (c *Cloud) lock() error {
+	l := flock.New(filepath.Join(c.dir, "lock"))
+	ok, err := l.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock data folder: %w", err)
+	}
+	if !ok {
+		return fmt.Errorf("lock data folder %s: %w", c.dir, ErrInUse)
+	}
+	c.folder = l
 	return nil
 }
 
@@ -355,6 +374,9 @@ func (c *Cloud) Close() error {
 	}
 	if c.addresses != nil {
 		c.addresses.close()
+	}
+	if c.folder != nil {
+		failed = append(failed, c.folder.Unlock())
 	}
 	if c.temporary {
 		failed = append(failed, os.RemoveAll(c.dir))

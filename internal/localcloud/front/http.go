@@ -255,8 +255,8 @@ func readBody(x *exchange) (provider.Document, *provider.Fault) {
 	if kind := x.r.Header.Get("Content-Type"); kind != "" && !isJSON(kind) {
 		return nil, fault(http.StatusUnsupportedMediaType, "UnsupportedMediaType", "The content media type '%s' is not supported. Only 'application/json' is supported.", kind)
 	}
-	var body provider.Document
-	if err := json.Unmarshal(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), &body); err != nil {
+	body, err := decode(raw)
+	if err != nil {
 		return nil, badContent(err.Error())
 	}
 	return body, nil

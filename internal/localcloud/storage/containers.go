@@ -165,7 +165,7 @@ func (a *account) serveBlobs(w http.ResponseWriter, r *http.Request, t target) e
 		if cut := strings.Index(name[len(l.Prefix):], l.Delimiter); l.Delimiter != "" && cut >= 0 {
 			name, isPrefix = name[:len(l.Prefix)+cut+len(l.Delimiter)], true
 		}
-		if name < "" || isPrefix && name == last {
+		if name < l.Marker || isPrefix && name == last {
 			continue
 		}
 		if len(l.Blobs.Blob)+len(l.Blobs.BlobPrefix) == l.limit() {
