@@ -65,7 +65,7 @@ figures: build ## Measure binary size, start-up time, idle memory and lines of t
 conformance: setup ## Hold the product to published contracts: make conformance REFERENCE=DIR
 	@test -n '$(REFERENCE)' || { echo 'make conformance: say where the reference is, REFERENCE=DIR' >&2; exit 2; }
 	@test -d '$(REFERENCE)' || { echo 'make conformance: no directory $(REFERENCE)' >&2; exit 2; }
-	REFERENCE='$(abspath $(REFERENCE))' $(GO) test -tags conformance -run Conformance -count 1 -timeout $(TIMEOUT) $(TESTFLAGS) ./...
+	REFERENCE='$(abspath $(REFERENCE))' GO='$(GO)' hack/conformance -timeout $(TIMEOUT) $(TESTFLAGS)
 
 interop: build setup ## Live a connection's whole life with real Azure CLIs, which it installs
 	@hack/setup-interop

@@ -33,7 +33,6 @@ func TestStructureFinds(t *testing.T) {
 		"written table":        {"nothing runs or changes globally", "internal/api/x.go", doc + "var m = map[string]int{}\nfunc f() { m[\"a\"] = 1 }\n"},
 		"lent variable":        {"nothing runs or changes globally", "internal/api/x.go", doc + "var n = 1\nfunc f() *int { return &n }\n"},
 		"skipped test":         {"tests cannot be left out", "internal/api/x_test.go", doc + "func f(t interface{ Skip() }) { t.Skip() }\n"},
-		"unreached test":       {"tests cannot be left out", "internal/api/x_test.go", "//go:build conformance\n\n" + doc + "func TestReplay() {}\n"},
 		"excuse":               {"errors are short verb phrases", "internal/api/x.go", doc + "import \"fmt\"\nvar e = fmt.Errorf(\"failed to read\")\n"},
 		"left for later":       {"nothing is left to do later", "docs/x.md", "TO" + "DO: more\n"},
 		"home of one machine":  {"no place of one machine is named", "docs/x.md", "see /ro" + "ot/go\n"},

@@ -71,7 +71,7 @@ func (c *Client) Repair(ctx context.Context, linker string, force bool) (*Operat
 }
 
 func operationPath(id, verb string) string {
-	return "/providers/" + Namespace + "/operations/" + url.PathEscape(id) + verb
+	return "/providers/" + Namespace + "/operations/" + id + verb
 }
 
 // Operations lists operations, newest first; source "" means all.

@@ -54,7 +54,7 @@ func TestClientRequests(t *testing.T) {
 			"POST /s/providers/Patchbay/drift?api-version=2026-11-01 ":               func() error { _, err := c.Drift(ctx, "/s"); return err },
 			"POST /providers/Patchbay/drift?api-version=2026-11-01 ":                 func() error { _, err := c.Drift(ctx, ""); return err },
 			"GET /providers/Patchbay/operations?api-version=2026-11-01&source=%2Fs ": func() error { _, err := c.Operations(ctx, "/s"); return err },
-			"GET /providers/Patchbay/operations/a%252Fb?api-version=2026-11-01 ":     func() error { _, err := c.Operation(ctx, "a/b"); return err },
+			"GET /providers/Patchbay/operations/a%20b?api-version=2026-11-01 ":       func() error { _, err := c.Operation(ctx, "a b"); return err },
 			"POST /s/providers/Patchbay/connections/c/repair?api-version=2026-11-01 ": func() error {
 				_, err := c.Repair(ctx, "/s/providers/microsoft.servicelinker/LINKERS/c", false)
 				return err

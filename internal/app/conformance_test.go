@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// TestTheJudgeAcceptsOurRequests drives every target's connection through its life and
+// TestConformanceOfOurRequests drives every target's connection through its life and
 // hands each request our engine sent to the judge of published ARM types.
-func TestTheJudgeAcceptsOurRequests(t *testing.T) {
+func TestConformanceOfOurRequests(t *testing.T) {
 	dir := os.Getenv("REFERENCE")
 	if dir == "" {
 		t.Fatal("REFERENCE names no folder; run: make conformance REFERENCE=DIR")

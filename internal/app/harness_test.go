@@ -28,7 +28,7 @@ import (
 // of tests, so that cloud, server and commands are processes of their own.
 const (
 	actAs = "PATCHBAY_TEST_ACT"
-	dieAt = "PATCHBAY_TEST_DIE_AT" // serve ends itself with SIGKILL at its n-th journal entry
+	dieAt = "PATCHBAY_TEST_DIE_AT" // serve ends itself with SIGKILL at its n-th journal entry, when negative just before it
 )
 
 func TestMain(m *testing.M) {
@@ -47,24 +47,34 @@ func mainThatDies(args []string, n int64) int {
 	d := deps(streams, os.LookupEnv)
 	a := &app{env: os.LookupEnv, streams: streams}
 	d.Serve = func(ctx context.Context, o cli.ServeOptions, ready func(cli.ReadyInfo)) error {
-		return a.serveOver(ctx, o, ready, func(l ledger.Ledger) ledger.Ledger { return &mortal{Ledger: l, left: n} })
+		return a.serveOver(ctx, o, ready, func(l ledger.Ledger) ledger.Ledger { return &mortal{Ledger: l, at: n} })
 	}
 	return cli.Main(context.Background(), d, args)
 }
 
-// mortal kills this process when a given journal entry has been written.
+// mortal kills this process after the at-th journal entry, or before the entry -at:
+// then what the entry was to tell has happened already.
 type mortal struct {
 	ledger.Ledger
-	left int64
+	at      int64
+	entries atomic.Int64
 }
 
 func (m *mortal) Append(ctx context.Context, l *ledger.Lease, e ledger.Entry) error {
+	n := m.entries.Add(1)
+	if n == -m.at {
+		die()
+	}
 	err := m.Ledger.Append(ctx, l, e)
-	if atomic.AddInt64(&m.left, -1) == 0 {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {}
+	if n == m.at {
+		die()
 	}
 	return err
+}
+
+func die() {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
 }
 
 // cloudUnderTest is a local cloud in a process of its own, without any server of ours.
