@@ -225,3 +225,81 @@ func TestEveryRightIsAskedBeforehand(t *testing.T) {
 		}
 	}
 }
+
+// TestCallerNeedsRightsForEveryVerb takes actions from the caller of each verb: on the
+// source the linker's own, elsewhere what the plan needs. Nothing is accepted.
+func TestCallerNeedsRightsForEveryVerb(t *testing.T) {
+	t.Parallel()
+	s, _, caller := rightsStage(t)
+	c := s.cloud
+	if op := s.do("PUT", s.linker("app1", "blob"), blobByIdentity(c)); op.text("status") != "Succeeded" {
+		t.Fatalf("create: %s", op.Raw)
+	}
+	const linkers, assignments = "Microsoft.ServiceLinker/linkers/", "Microsoft.Authorization/roleAssignments/"
+	at, ours := s.linker("app1", "blob"), c.site("app1")+"/providers/Patchbay"
+	empty := map[string]any{}
+	cases := []struct {
+		method, path string
+		body         any
+		action, on   string
+	}{
+		{"PUT", s.linker("app1", "other"), blobByIdentity(c), linkers + "write", c.site("app1")},
+		{"PUT", at, cacheByKey(c), linkers + "write", c.site("app1")},
+		{"PUT", at, cacheByKey(c), "Microsoft.Cache/redis/listKeys/action", c.cache()},
+		{"PATCH", at, empty, linkers + "write", c.site("app1")},
+		{"PATCH", at, empty, assignments + "write", c.account()},
+		{"DELETE", at, nil, linkers + "delete", c.site("app1")},
+		{"DELETE", at, nil, assignments + "delete", c.account()},
+		{"DELETE", at, nil, "Microsoft.Web/sites/config/write", c.site("app1")},
+		{"GET", at, nil, linkers + "read", c.site("app1")},
+		{"GET", c.site("app1") + "/providers/Microsoft.ServiceLinker/linkers", nil, linkers + "read", c.site("app1")},
+		{"POST", at + "/validateLinker", nil, linkers + "validateLinker/action", c.site("app1")},
+		{"POST", at + "/listConfigurations", nil, linkers + "listConfigurations/action", c.site("app1")},
+		{"POST", ours + "/connections/blob/plan", nil, linkers + "read", c.site("app1")},
+		{"POST", ours + "/connections/blob/drift", nil, linkers + "read", c.site("app1")},
+		{"POST", ours + "/drift", nil, linkers + "read", c.site("app1")},
+		{"POST", ours + "/connections/blob/repair", nil, linkers + "write", c.site("app1")},
+		{"POST", ours + "/connections/blob/repair", nil, assignments + "write", c.account()},
+	}
+	token, before, world := c.signIn(caller.principal, c.ready.Endpoint), s.operations(), c.snapshot()
+	for _, k := range cases {
+		title := k.method + " " + k.path[strings.LastIndex(k.path, "/providers/"):] + " without " + k.action
+		c.forget()
+		caller.lacks(k.action)
+		s.refusedFor(t, title, s.callAs(token, k.method, k.path, k.body), k.action, k.on, before, "CALLER_LACKS_RIGHT")
+		caller.lacks()
+	}
+	if d := cmp.Diff(world, c.snapshot()); d != "" {
+		t.Errorf("the world is another one after all refusals: %s", d)
+	}
+	if a := s.callAs(token, "DELETE", at, nil); a.Status != 202 {
+		t.Errorf("the caller with all rights again: %d %s", a.Status, a.Raw)
+	} else {
+		s.await(a.Header.Get("X-Patchbay-Operation"))
+	}
+}
+
+// TestTargetsAreNotShownToThoseWhoCannotSeeThem: who may change the app but not read
+// the target learns nothing of it by asking us, not even whether it is there.
+func TestTargetsAreNotShownToThoseWhoCannotSeeThem(t *testing.T) {
+	t.Parallel()
+	s, _, caller := rightsStage(t)
+	c := s.cloud
+	token := c.signIn(caller.principal, c.ready.Endpoint)
+	caller.lacks("Microsoft.Storage/*", "Microsoft.Cache/*", "Microsoft.DBforPostgreSQL/*")
+	missing := strings.Replace(c.account(), "store1", "nowhere", 1)
+	bodies := map[string]map[string]any{
+		"a target": blobByIdentity(c), "no target": body(missing+"/blobServices/default", map[string]any{"authType": "systemAssignedIdentity"}),
+		"a key": cacheByKey(c), "no database": body(c.server("pg1")+"/databases/none", map[string]any{"authType": "systemAssignedIdentity"}),
+	}
+	for name, body := range bodies {
+		for _, to := range []struct{ method, path string }{
+			{"PUT", s.linker("app1", "x")}, {"POST", c.site("app1") + "/providers/Patchbay/connections/x/plan"},
+		} {
+			a := s.callAs(token, to.method, to.path, body)
+			if p := problemOf(a); a.Status != 403 || p["code"] != "CALLER_LACKS_RIGHT" {
+				t.Errorf("%s with %s: %d %s", to.method, name, a.Status, a.Raw)
+			}
+		}
+	}
+}

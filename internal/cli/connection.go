@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,9 +70,9 @@ func withNames(ctx context.Context, a API, id string, err error) error {
 		return p.WithFix("patchbay webapp connection create --help")
 	}
 	if near := nearest(name, names); near != "" {
-		p.Detail += "; did you mean " + near + "?"
+		p.Detail += fmt.Sprintf("; did you mean %q?", near)
 	}
-	p.Detail += " It has: " + strings.Join(names, ", ")
+	p.Detail += "; it has: " + strings.Join(names, ", ")
 	p.Cause = nil
 	return p.WithFix("patchbay webapp connection list --source-id %s", source)
 }

@@ -18,7 +18,8 @@ import (
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9._]{1,60}$`)
 
 // Prepare does everything about a request that needs no write: checks it, reads
-// the facts, derives the facets and lists the rights the change needs.
+// the facts, derives the facets and lists the rights the change needs. What reading
+// brought to light comes as *Refused.
 func (e *Engine) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 	p := &Prepared{Request: r}
 	existing, err := e.Ledger.Connection(ctx, r.Connection.ID)
@@ -65,7 +66,7 @@ func (e *Engine) prepareChange(ctx context.Context, p *Prepared) error {
 	}
 	p.facts, p.facets, err = e.derive(ctx, c, p.secrets)
 	if err != nil {
-		return err
+		return &Refused{Rights: e.Targets.Reads(c), Cause: err}
 	}
 	p.Rights = e.rights(p.facets, e.Targets.Reads(c))
 	return nil
@@ -94,7 +95,7 @@ func (e *Engine) prepareExisting(ctx context.Context, p *Prepared) error {
 	if err == nil {
 		facets = append(facets, p.facets...)
 	} else if p.Verb == ledger.VerbRepair {
-		return err
+		return &Refused{Rights: e.Targets.Reads(p.Existing), Cause: err}
 	}
 	records, err := e.Ledger.RecordsOf(ctx, p.Existing.UID)
 	if err != nil {

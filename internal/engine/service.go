@@ -30,6 +30,19 @@ type Prepared struct {
 	secrets  connection.Secrets
 }
 
+// Refused is why a request came to nothing once source and target had been read with
+// the engine's own rights. It may tell of things the caller cannot see: whoever passes
+// the cause on checks the caller for Rights first.
+type Refused struct {
+	Rights []Right // what the reading needed
+	Cause  error
+}
+
+func (r *Refused) Error() string { return r.Cause.Error() }
+
+// Unwrap returns the cause.
+func (r *Refused) Unwrap() error { return r.Cause }
+
 // Configuration is one setting as listConfigurations answers it.
 type Configuration struct {
 	Name        string

@@ -89,15 +89,13 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// stamp sets the headers every answer of ours carries. The last one lets Terraform's
-// client poll as Retry-After says instead of waiting ten seconds.
+// stamp sets the headers every answer of ours carries.
 func (x *exchange) stamp() {
 	h := x.w.Header()
 	h.Set("x-ms-request-id", uuid.NewString())
 	h.Set("x-ms-correlation-request-id", x.correlation)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Go-Azure-Sdk-Skip-Polling-Delay", "true")
 }
 
 // body reads the request's body, at most bodyLimit.

@@ -92,7 +92,7 @@ func build(t *testing.T, change func(*server.Config)) *house {
 	h := &house{t: t, engine: newFake(), rights: &fakeRights{denied: map[string]bool{}}, contracts: loaded}
 	config := server.Config{
 		Engine: h.engine, Rights: h.rights, Tokens: server.Myself{ObjectID: "oid-1", Name: "ann@example.com"},
-		PublicURL: "https://patchbay.test", Follow: time.Millisecond,
+		PublicURL: "https://patchbay.test", Follow: time.Millisecond, Hold: time.Millisecond,
 		SupportTypes: func() []api.SupportType {
 			return []api.SupportType{{Source: "webapp", Target: "redis", AuthTypes: []string{"secret"}, ClientTypes: []string{"python"}}}
 		},

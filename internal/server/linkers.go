@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/patchbay/patchbay/internal/api"
@@ -47,6 +48,9 @@ func (x *exchange) getLinker() error {
 	c, err := x.Engine.Connection(x.r.Context(), x.place.linker)
 	if err != nil {
 		return err
+	}
+	if c.State != connection.StateSucceeded && c.State != connection.StateFailed {
+		x.w.Header().Set("Retry-After", retryAfter) // some clients wait for the end by reading the linker
 	}
 	return x.json(http.StatusOK, api.Encode(x.linkerVersion(), c))
 }
@@ -107,7 +111,7 @@ func (x *exchange) change(existing *connection.Connection, properties *connectio
 	if err != nil {
 		return err
 	}
-	x.announce(op, false)
+	x.begin(op, false)
 	return x.json(http.StatusCreated, api.EncodeAccepted(x.linkerVersion(), c))
 }
 
@@ -134,9 +138,22 @@ func (x *exchange) onExisting(verb ledger.Verb) engine.Request {
 		Force: x.r.URL.Query().Get(api.ForceParam) == "true"}
 }
 
+// prepare has a request checked. Why it was refused is told only to those who may see
+// what the engine has looked at.
+func (x *exchange) prepare(request engine.Request) (*engine.Prepared, error) {
+	prepared, err := x.Engine.Prepare(x.r.Context(), request)
+	var refused *engine.Refused
+	if errors.As(err, &refused) {
+		if lacking := x.need(refused.Rights...); lacking != nil {
+			return nil, lacking
+		}
+	}
+	return prepared, err
+}
+
 // accept checks a request and the caller's rights for it, then has it journalled.
 func (x *exchange) accept(request engine.Request) (*ledger.Operation, *connection.Connection, error) {
-	prepared, err := x.Engine.Prepare(x.r.Context(), request)
+	prepared, err := x.prepare(request)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,7 +175,7 @@ func (x *exchange) deleteLinker() error {
 	if err != nil {
 		return err
 	}
-	x.announce(op, true)
+	x.begin(op, true)
 	x.w.WriteHeader(http.StatusAccepted)
 	return nil
 }
@@ -171,7 +188,7 @@ func (x *exchange) validateLinker() error {
 	if err != nil {
 		return err
 	}
-	x.announce(op, true)
+	x.begin(op, true)
 	x.w.WriteHeader(http.StatusAccepted)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/patchbay/patchbay/internal/engine"
 	"github.com/patchbay/patchbay/internal/ledger"
 	"github.com/patchbay/patchbay/internal/problem"
+	"github.com/patchbay/patchbay/internal/server"
 )
 
 func parseTarget(target string) (*url.URL, error) { return url.ParseRequestURI(target) }
@@ -56,7 +58,7 @@ func TestLifeOfALinker(t *testing.T) {
 	}
 
 	get := h.linkers(http.MethodGet, "", "")
-	if get.status != http.StatusOK || get.at("id") != linker || get.at("type") != "microsoft.servicelinker/linkers" || get.at("properties", "provisioningState") != "Succeeded" {
+	if get.status != http.StatusOK || get.header.Get("Retry-After") != "" || get.at("id") != linker || get.at("type") != "microsoft.servicelinker/linkers" || get.at("properties", "provisioningState") != "Succeeded" {
 		t.Errorf("GET: %s", get.raw)
 	}
 	if get.at("systemData", "createdBy") != "ann@example.com" || get.at("systemData", "createdByType") != "User" {
@@ -79,7 +81,7 @@ func (h *house) remove() {
 	if wait := h.call(http.MethodGet, at, ""); wait.status != http.StatusAccepted || wait.at("status") != "Deleting" || wait.header.Get("Location") == "" || wait.header.Get("Retry-After") != "1" {
 		h.t.Errorf("poll while deleting: %d %s", wait.status, wait.raw)
 	}
-	if get := h.linkers(http.MethodGet, "", ""); get.status != http.StatusOK || get.at("properties", "provisioningState") != "Deleting" {
+	if get := h.linkers(http.MethodGet, "", ""); get.status != http.StatusOK || get.header.Get("Retry-After") != "1" || get.at("properties", "provisioningState") != "Deleting" {
 		h.t.Errorf("GET while deleting: %d %s", get.status, get.raw)
 	}
 	h.engine.end(ledger.Succeeded, nil)
@@ -152,6 +154,22 @@ func TestBusyAndFailed(t *testing.T) {
 	}
 	if a := h.linkers(http.MethodDelete, "", ""); a.status != http.StatusAccepted {
 		t.Errorf("a failed linker cannot be deleted: %d %s", a.status, a.raw)
+	}
+}
+
+// The poll of an unfinished operation hears of its end without being sent again.
+func TestPollWaitsForTheEnd(t *testing.T) {
+	t.Parallel()
+	h := build(t, func(c *server.Config) { c.Hold = time.Minute })
+	put := h.linkers(http.MethodPut, "", body)
+	if put.header.Get("X-Go-Azure-Sdk-Skip-Polling-Delay") != "true" {
+		t.Errorf("PUT: %v", put.header)
+	}
+	ended, at := make(chan answer), poll(t, put)
+	go func() { ended <- h.call(http.MethodGet, at, "") }()
+	h.engine.end(ledger.Succeeded, nil)
+	if a := <-ended; a.at("status") != "Succeeded" || a.header.Get("X-Go-Azure-Sdk-Skip-Polling-Delay") != "" {
+		t.Errorf("%s %v", a.raw, a.header)
 	}
 }
 

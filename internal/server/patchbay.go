@@ -21,8 +21,11 @@ func (x *exchange) planConnection() error {
 	if err != nil {
 		return err
 	}
-	prepared, err := x.Engine.Prepare(x.r.Context(), request)
+	prepared, err := x.prepare(request)
 	if err != nil {
+		return err
+	}
+	if err := x.need(reads(prepared.Rights)...); err != nil {
 		return err
 	}
 	p, err := x.Engine.Plan(x.r.Context(), prepared)
@@ -30,6 +33,17 @@ func (x *exchange) planConnection() error {
 		return err
 	}
 	return x.json(http.StatusOK, planView(prepared.Connection.ID, prepared.Verb, p))
+}
+
+// reads keeps the rights to look at things: a plan shows them.
+func reads(rights []engine.Right) []engine.Right {
+	var out []engine.Right
+	for _, r := range rights {
+		if strings.HasSuffix(strings.ToLower(r.Action), "/read") {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // planned is the request whose plan is asked for.

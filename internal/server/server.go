@@ -57,6 +57,9 @@ type Config struct {
 	Log   *slog.Logger
 	// Follow is how often a stream of events looks for news; 0 means 100 ms.
 	Follow time.Duration
+	// Hold is how long the poll of an unfinished operation waits for its end; 0 means
+	// 250 ms.
+	Hold time.Duration
 }
 
 // New makes the handler. It opens no listener.
@@ -69,6 +72,9 @@ func New(c Config) http.Handler {
 	}
 	if c.Follow == 0 {
 		c.Follow = 100 * time.Millisecond
+	}
+	if c.Hold == 0 {
+		c.Hold = 250 * time.Millisecond
 	}
 	return &server{Config: c}
 }

@@ -89,7 +89,9 @@ func restoredView(c plan.Change) map[string]string {
 func attrsView(attrs connection.Attrs) map[string]string {
 	out := make(map[string]string, len(attrs))
 	for name, value := range attrs {
-		out[name] = value.String()
+		if name != connection.AttrMark { // ours to recognise, nothing to decide by
+			out[name] = value.String()
+		}
 	}
 	return out
 }

@@ -11,7 +11,7 @@ import (
 const maxDepth = 100
 
 // node is one part of an expression.
-type node interface{}
+type node any
 
 type (
 	literal string

@@ -56,7 +56,6 @@ func TestEvaluateRefuses(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ in, says string }{
 		{"[unknownThing('a')]", "unknownThing"},
-		{"[concat('a'", ""},
 		{"[concat('a']", "concat"},
 		{"[concat('a',)]", ""},
 		{"[concat('a' 'b')]", "','"},
@@ -75,7 +74,7 @@ func TestEvaluateRefuses(t *testing.T) {
 		{"[" + strings.Repeat("concat(", 500) + strings.Repeat(")", 500) + "]", "deeply"},
 	}
 	for _, c := range cases {
-		if got, err := testScope().evaluate(c.in); c.in != "[concat('a'" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+		if got, err := testScope().evaluate(c.in); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%.60s: %v, %v; want an error with %q", c.in, got, err, c.says)
 		}
 	}

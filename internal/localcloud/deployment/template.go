@@ -14,7 +14,7 @@ type step struct {
 	after                      []string // folded ids of what must come first
 }
 
-// envelope are the members of a template resource that are not part of its body.
+// envelopeMembers are the members of a template resource that are not part of its body.
 var envelopeMembers = map[string]bool{"type": true, "name": true, "apiversion": true, "dependson": true,
 	"resources": true, "scope": true, "condition": true, "comments": true, "metadata": true}
 
@@ -36,9 +36,7 @@ func (s *scope) steps(template map[string]any) ([]step, error) {
 			if found == nil {
 				return nil, invalid("The resource '%s' is not defined in the template", wish)
 			}
-			for _, f := range found {
-				all[n].after = append(all[n].after, f)
-			}
+			all[n].after = append(all[n].after, found...)
 		}
 	}
 	return order(all)

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -48,7 +47,7 @@ func (f *Front) serveFaults(x *exchange) {
 	var list []injected
 	switch x.r.Method {
 	case http.MethodPut:
-		if _, bad := readArray(x, &list); bad != nil {
+		if bad := readArray(x, &list); bad != nil {
 			x.set(bad)
 			return
 		}
@@ -67,18 +66,13 @@ func (f *Front) serveFaults(x *exchange) {
 }
 
 // readArray reads a body that is a JSON array with no member the elements do not have.
-func readArray(x *exchange, into any) (int, *reply) {
-	var raw bytes.Buffer
-	n, err := raw.ReadFrom(http.MaxBytesReader(x, x.r.Body, maxBody))
-	if err != nil {
-		return 0, refusal(badContent(err.Error()))
-	}
-	d := json.NewDecoder(&raw)
+func readArray(x *exchange, into any) *reply {
+	d := json.NewDecoder(http.MaxBytesReader(x, x.r.Body, maxBody))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return 0, refusal(badContent(err.Error()))
+		return refusal(badContent(err.Error()))
 	}
-	return int(n), nil
+	return nil
 }
 
 func (f *Front) serveAdvance(x *exchange) {
