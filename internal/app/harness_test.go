@@ -32,8 +32,11 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(actAs) == "" {
+	switch os.Getenv(actAs) {
+	case "":
 		os.Exit(m.Run())
+	case asWitness:
+		os.Exit(witness())
 	}
 	if n, err := strconv.ParseInt(os.Getenv(dieAt), 10, 64); err == nil {
 		os.Exit(mainThatDies(os.Args[1:], n))
@@ -467,6 +470,11 @@ func (s *connector) linker(site, name string) string {
 // call sends one request to the server as the cloud's owner.
 func (s *connector) call(method, path string, body any) answer {
 	s.cloud.t.Helper()
+	return s.cloud.call(s.ready.Endpoint, s.cloud.token, method, versioned(path), body)
+}
+
+// versioned adds the api-version that a path of our server takes.
+func versioned(path string) string {
 	sep := "?"
 	if strings.Contains(path, "?") {
 		sep = "&"
@@ -475,7 +483,7 @@ func (s *connector) call(method, path string, body any) answer {
 	if strings.Contains(path, "/providers/Patchbay") {
 		version = "2026-11-01"
 	}
-	return s.cloud.call(s.ready.Endpoint, s.cloud.token, method, path+sep+"api-version="+version, body)
+	return path + sep + "api-version=" + version
 }
 
 // do sends a change and waits for its operation; it returns the operation.

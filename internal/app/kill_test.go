@@ -30,7 +30,7 @@ func (s *connector) try(ch change) (answer, error) {
 	if err != nil {
 		s.cloud.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(s.cloud.t.Context(), ch.method, s.ready.Endpoint+ch.path+"?api-version="+linkerVersion, bytes.NewReader(raw))
+	req, err := http.NewRequestWithContext(s.cloud.t.Context(), ch.method, s.ready.Endpoint+versioned(ch.path), bytes.NewReader(raw))
 	if err != nil {
 		s.cloud.t.Fatal(err)
 	}

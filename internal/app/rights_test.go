@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -302,4 +303,104 @@ func TestTargetsAreNotShownToThoseWhoCannotSeeThem(t *testing.T) {
 			}
 		}
 	}
+}
+
+// repair has a connection repaired and expects that to work.
+func (s *connector) repair(t *testing.T, site, name string) {
+	t.Helper()
+	if op := s.do("POST", s.cloud.site(site)+"/providers/Patchbay/connections/"+name+"/repair", nil); op.text("status") != "Succeeded" {
+		t.Fatalf("repair %s: %s", name, op.Raw)
+	}
+}
+
+// TestAppWithoutItsRoleIsRefusedByTheDataPlane: a storage account that is asked by the
+// app itself says whether the role is there.
+func TestAppWithoutItsRoleIsRefusedByTheDataPlane(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	c.makeGroup()
+	c.makeAccount()
+	c.makeWitness("app1")
+	s := c.newConnector().start()
+	if op := s.do("PUT", s.linker("app1", "blob"), blobByIdentity(c)); op.text("status") != "Succeeded" {
+		t.Fatalf("create: %s", op.Raw)
+	}
+	expect := func(when string, status int, words string) {
+		t.Helper()
+		if got, said := c.visit(t, "app1", "/blob"); got != status || !strings.Contains(said, words) {
+			t.Errorf("%s the app is answered %d %s, want %d %s", when, got, said, status, words)
+		}
+	}
+	expect("connected", 200, "<Containers")
+	for _, id := range c.assignments(c.account()) {
+		c.arm("DELETE", id, roleVersion, nil)
+	}
+	expect("without its role", 403, "AuthorizationPermissionMismatch")
+	s.repair(t, "app1", "blob")
+	expect("repaired", 200, "<Containers")
+}
+
+// assignments lists the ids of the role assignments made at a scope itself.
+func (c *cloudUnderTest) assignments(scope string) []string {
+	c.t.Helper()
+	list, _ := c.arm("GET", scope+"/providers/Microsoft.Authorization/roleAssignments", roleVersion, nil).at("value").([]any)
+	var ids []string
+	for _, v := range list {
+		m, _ := v.(map[string]any)
+		if id := fmt.Sprint(m["id"]); strings.HasPrefix(strings.ToLower(id), strings.ToLower(scope)+"/") {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// TestAppKeepsItsTableWhenItsIdentityComesBack: off and on again the identity is
+// another one. The database refuses it until the connection is repaired; then rows
+// and owner are those of before.
+func TestAppKeepsItsTableWhenItsIdentityComesBack(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	c.makeGroup()
+	c.makeServer("pg1")
+	c.makeWitness("app1")
+	s := c.newConnector().start()
+	if op := s.do("PUT", s.linker("app1", "db"), databaseByIdentity(c, "pg1")); op.text("status") != "Succeeded" {
+		t.Fatalf("create: %s", op.Raw)
+	}
+	first := c.counted(t, "app1")
+	if first.Count != 1 || first.Owner != first.User {
+		t.Fatalf("the app's first visit: %+v", first)
+	}
+	principal := func() string { return c.arm("GET", c.site("app1"), siteVersion, nil).text("identity", "principalId") }
+	was := principal()
+	for n, turn := range []struct{ off, on string }{{"None", ""}, {"None", "SystemAssigned"}} {
+		for _, kind := range []string{turn.off, turn.on} {
+			if kind != "" {
+				c.arm("PATCH", c.site("app1"), siteVersion, map[string]any{"identity": map[string]any{"type": kind}})
+			}
+		}
+		if status, said := c.visit(t, "app1", "/pg"); status != 503 {
+			t.Errorf("turn %d: before the repair the app is answered %d %s", n, status, said)
+		}
+		s.repair(t, "app1", "db")
+		now := c.counted(t, "app1")
+		if now.Count != first.Count+n+1 || now.Owner != first.Owner || now.User != first.User {
+			t.Errorf("turn %d: after the repair %+v, first %+v", n, now, first)
+		}
+		if is := principal(); is == was || is == "" {
+			t.Errorf("turn %d: the identity is %q, it was %q", n, is, was)
+		}
+		was = principal()
+	}
+}
+
+// counted has the app count a visit in its database.
+func (c *cloudUnderTest) counted(t *testing.T, site string) visits {
+	t.Helper()
+	status, said := c.visit(t, site, "/pg")
+	var v visits
+	if err := json.Unmarshal([]byte(said), &v); err != nil || status != 200 {
+		t.Fatalf("the app is answered %d %s", status, said)
+	}
+	return v
 }

@@ -117,9 +117,9 @@ func fixOf(id string, item map[string]any) string {
 		return fix
 	}
 	row, _ := problem.Lookup(problem.Code(text(item, "errorCode")))
-	for _, command := range []string{"patchbay repair --force", "patchbay repair"} {
+	for _, command := range []string{"patchbay repair --all --force", "patchbay repair --all"} {
 		if strings.Contains(row.Fix, "`"+command+"`") {
-			return command + " --id " + id
+			return strings.Replace(command, "--all", "--id "+id, 1)
 		}
 	}
 	return row.Fix

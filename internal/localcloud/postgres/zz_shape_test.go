@@ -1,0 +1,21 @@
+package postgres
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+)
+
+func TestZZShape(t *testing.T) {
+	b := withServer(t)
+	for _, kind := range []string{serverType, databaseType, firewallType} {
+		for _, d := range b.cloud.Store().Under("", kind) {
+			fmt.Println(line(d))
+		}
+	}
+}
+
+func line(d map[string]any) string {
+	raw, _ := json.Marshal(map[string]any{"method": "PUT", "path": d["id"], "apiVersion": "2025-08-01", "body": d})
+	return string(raw)
+}
