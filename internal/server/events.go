@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/patchbay/patchbay/internal/api"
-	"github.com/patchbay/patchbay/internal/ledger"
+	"github.com/patchbay/patchbay/internal/engine"
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
@@ -47,7 +47,7 @@ type stream struct {
 	seen    int64
 }
 
-func (s *stream) follow(op *ledger.Operation, journal []ledger.Entry) error {
+func (s *stream) follow(op *engine.Operation, journal []engine.Entry) error {
 	ctx := s.r.Context()
 	tick := time.NewTicker(s.Follow)
 	defer tick.Stop()
@@ -77,7 +77,7 @@ func (s *stream) follow(op *ledger.Operation, journal []ledger.Entry) error {
 }
 
 // news sends the entries not sent yet, and the end when the operation has ended.
-func (s *stream) news(op *ledger.Operation, journal []ledger.Entry) (sent bool, err error) {
+func (s *stream) news(op *engine.Operation, journal []engine.Entry) (sent bool, err error) {
 	for _, e := range journal {
 		if e.Seq <= s.seen {
 			continue

@@ -7,7 +7,6 @@ import (
 	"github.com/patchbay/patchbay/internal/api"
 	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/engine"
-	"github.com/patchbay/patchbay/internal/ledger"
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
@@ -121,10 +120,10 @@ func (x *exchange) request(existing *connection.Connection, properties *connecti
 	who, kind := x.caller.Name, x.caller.kind()
 	c := &connection.Connection{ID: x.place.linker, Name: x.place.names[0], Source: x.place.source,
 		System: connection.SystemData{CreatedBy: who, CreatedByType: kind, CreatedAt: now}}
-	verb := ledger.VerbCreate
+	verb := engine.VerbCreate
 	if existing != nil {
 		copied := *existing
-		c, verb = &copied, ledger.VerbUpdate
+		c, verb = &copied, engine.VerbUpdate
 	}
 	c.Properties = *properties
 	c.System.LastModifiedBy, c.System.LastModifiedByType, c.System.LastModifiedAt = who, kind, now
@@ -132,7 +131,7 @@ func (x *exchange) request(existing *connection.Connection, properties *connecti
 }
 
 // onExisting makes the engine's request for another verb.
-func (x *exchange) onExisting(verb ledger.Verb) engine.Request {
+func (x *exchange) onExisting(verb engine.Verb) engine.Request {
 	c := &connection.Connection{ID: x.place.linker, Name: x.place.names[0], Source: x.place.source}
 	return engine.Request{Verb: verb, Connection: c, Caller: x.caller.ObjectID, Correlation: x.correlation,
 		Force: x.r.URL.Query().Get(api.ForceParam) == "true"}
@@ -152,7 +151,7 @@ func (x *exchange) prepare(request engine.Request) (*engine.Prepared, error) {
 }
 
 // accept checks a request and the caller's rights for it, then has it journalled.
-func (x *exchange) accept(request engine.Request) (*ledger.Operation, *connection.Connection, error) {
+func (x *exchange) accept(request engine.Request) (*engine.Operation, *connection.Connection, error) {
 	prepared, err := x.prepare(request)
 	if err != nil {
 		return nil, nil, err
@@ -167,7 +166,7 @@ func (x *exchange) deleteLinker() error {
 	if err := x.need(x.onSource(actionDelete)); err != nil {
 		return err
 	}
-	op, _, err := x.accept(x.onExisting(ledger.VerbDelete))
+	op, _, err := x.accept(x.onExisting(engine.VerbDelete))
 	if problem.Is(err, problem.ConnectionNotFound) {
 		x.w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -184,7 +183,7 @@ func (x *exchange) validateLinker() error {
 	if err := x.need(x.onSource(actionValidate)); err != nil {
 		return err
 	}
-	op, _, err := x.accept(x.onExisting(ledger.VerbValidate))
+	op, _, err := x.accept(x.onExisting(engine.VerbValidate))
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/patchbay/patchbay/internal/api"
 	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/engine"
-	"github.com/patchbay/patchbay/internal/ledger"
 )
 
 // planConnection shows what a PUT of the body, or with delete=true a DELETE, would do.
@@ -53,7 +52,7 @@ func (x *exchange) planned() (engine.Request, error) {
 		return engine.Request{}, err
 	}
 	if x.r.URL.Query().Get("delete") == "true" {
-		return x.onExisting(ledger.VerbDelete), nil
+		return x.onExisting(engine.VerbDelete), nil
 	}
 	asItStands := len(strings.TrimSpace(string(body))) == 0
 	if !asItStands {
@@ -168,14 +167,14 @@ func (x *exchange) repairConnection() error {
 	if err := x.need(x.onSource(actionWrite)); err != nil {
 		return err
 	}
-	op, _, err := x.accept(x.onExisting(ledger.VerbRepair))
+	op, _, err := x.accept(x.onExisting(engine.VerbRepair))
 	if err != nil {
 		return err
 	}
 	return x.acceptedOperation(op)
 }
 
-func (x *exchange) acceptedOperation(op *ledger.Operation) error {
+func (x *exchange) acceptedOperation(op *engine.Operation) error {
 	x.w.Header().Set(api.OperationHeader, op.ID)
 	return x.json(http.StatusAccepted, operationView(op, nil))
 }
@@ -203,7 +202,7 @@ func (x *exchange) listOperations() error {
 }
 
 // operation reads the operation the path names, for a caller who holds an action on its source.
-func (x *exchange) operation(action string) (*ledger.Operation, []ledger.Entry, error) {
+func (x *exchange) operation(action string) (*engine.Operation, []engine.Entry, error) {
 	op, journal, err := x.Engine.Operation(x.r.Context(), x.place.names[0])
 	if err != nil {
 		return nil, nil, err

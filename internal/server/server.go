@@ -19,24 +19,22 @@ import (
 	"github.com/patchbay/patchbay/internal/api"
 	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/engine"
-	"github.com/patchbay/patchbay/internal/ledger"
-	"github.com/patchbay/patchbay/internal/plan"
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
 // Engine is what the server needs of the engine; its methods are documented there.
 type Engine interface {
 	Prepare(ctx context.Context, r engine.Request) (*engine.Prepared, error)
-	Accept(ctx context.Context, p *engine.Prepared) (*ledger.Operation, *connection.Connection, error)
-	Plan(ctx context.Context, p *engine.Prepared) (*plan.Plan, error)
+	Accept(ctx context.Context, p *engine.Prepared) (*engine.Operation, *connection.Connection, error)
+	Plan(ctx context.Context, p *engine.Prepared) (*engine.Plan, error)
 	Connection(ctx context.Context, id string) (*connection.Connection, error)
 	Connections(ctx context.Context, source string) ([]*connection.Connection, error)
 	Configurations(ctx context.Context, id string) ([]engine.Configuration, error)
 	Drift(ctx context.Context, scope string) ([]engine.Drift, error)
-	Operation(ctx context.Context, id string) (*ledger.Operation, []ledger.Entry, error)
-	Operations(ctx context.Context, source string) ([]*ledger.Operation, error)
-	Resume(ctx context.Context, id string) (*ledger.Operation, error)
-	Undo(ctx context.Context, id string) (*ledger.Operation, error)
+	Operation(ctx context.Context, id string) (*engine.Operation, []engine.Entry, error)
+	Operations(ctx context.Context, source string) ([]*engine.Operation, error)
+	Resume(ctx context.Context, id string) (*engine.Operation, error)
+	Undo(ctx context.Context, id string) (*engine.Operation, error)
 }
 
 // Config is what a server is made of. Engine, Tokens and Rights must be set.

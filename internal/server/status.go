@@ -14,7 +14,6 @@ import (
 	"github.com/patchbay/patchbay/internal/arm/id"
 	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/engine"
-	"github.com/patchbay/patchbay/internal/ledger"
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
@@ -28,12 +27,12 @@ const wireTime = "2006-01-02T15:04:05.0000000Z"
 
 // statusName is an operation's name on the wire: its id, and a hash of its source
 // that tells operations of one source from those of another.
-func statusName(op *ledger.Operation) string {
+func statusName(op *engine.Operation) string {
 	sum := sha256.Sum256([]byte(fold(op.Source)))
 	return op.ID + "*" + strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
-func statusPath(op *ledger.Operation) string {
+func statusPath(op *engine.Operation) string {
 	subscription := ""
 	if source, err := id.Parse(op.Source); err == nil {
 		subscription = source.Subscription()
@@ -42,7 +41,7 @@ func statusPath(op *ledger.Operation) string {
 }
 
 // announce sets the headers that lead a client to the operation.
-func (x *exchange) announce(op *ledger.Operation, byLocation bool) {
+func (x *exchange) announce(op *engine.Operation, byLocation bool) {
 	at := x.publicURL() + statusPath(op) + "?api-version=" + api.StatusVersion
 	h := x.w.Header()
 	h.Set("Azure-AsyncOperation", at)
@@ -55,14 +54,14 @@ func (x *exchange) announce(op *ledger.Operation, byLocation bool) {
 
 // begin announces an operation that was just accepted. Terraform's client would wait
 // ten seconds before its first poll; the last header has it poll at once.
-func (x *exchange) begin(op *ledger.Operation, byLocation bool) {
+func (x *exchange) begin(op *engine.Operation, byLocation bool) {
 	x.announce(op, byLocation)
 	x.w.Header().Set("X-Go-Azure-Sdk-Skip-Polling-Delay", "true")
 }
 
 // settled waits a moment for an unfinished operation: a client that polls without a
 // pause is slowed down, and any client hears of the end sooner.
-func (x *exchange) settled(op *ledger.Operation) (*ledger.Operation, error) {
+func (x *exchange) settled(op *engine.Operation) (*engine.Operation, error) {
 	held := time.NewTimer(x.Hold)
 	defer held.Stop()
 	tick := time.NewTicker(x.Follow)
@@ -111,7 +110,7 @@ func (x *exchange) getStatus() error {
 	code := http.StatusOK
 	if !op.Status.Done() {
 		x.w.Header().Set("Retry-After", retryAfter)
-		if op.Verb == ledger.VerbDelete || op.Verb == ledger.VerbValidate {
+		if op.Verb == engine.VerbDelete || op.Verb == engine.VerbValidate {
 			code = http.StatusAccepted
 			x.announce(op, true)
 		}
@@ -123,7 +122,7 @@ func noOperation(name string) error {
 	return problem.New(problem.OperationNotFound, clip(name), "there is no operation %q", clip(name))
 }
 
-func (x *exchange) statusOf(op *ledger.Operation) (*api.OperationStatus, error) {
+func (x *exchange) statusOf(op *engine.Operation) (*api.OperationStatus, error) {
 	s := &api.OperationStatus{
 		ID: statusPath(op), Name: statusName(op), ResourceID: op.Connection,
 		Status: statusWord(op), StartTime: op.Accepted.UTC().Format(wireTime),
@@ -132,7 +131,7 @@ func (x *exchange) statusOf(op *ledger.Operation) (*api.OperationStatus, error) 
 		return s, nil
 	}
 	s.EndTime = op.Ended.UTC().Format(wireTime)
-	if op.Status != ledger.Succeeded {
+	if op.Status != engine.Succeeded {
 		p := opProblem(op)
 		failed := detail(p)
 		s.Error = &failed
@@ -147,17 +146,17 @@ func (x *exchange) statusOf(op *ledger.Operation) (*api.OperationStatus, error) 
 }
 
 // statusWord is the status as recorded clients know it.
-func statusWord(op *ledger.Operation) string {
+func statusWord(op *engine.Operation) string {
 	switch {
 	case op.Status.Done():
 		return string(op.Status)
-	case op.Verb == ledger.VerbDelete:
+	case op.Verb == engine.VerbDelete:
 		return connection.StateDeleting
 	}
 	return connection.StateAccepted
 }
 
-func opProblem(op *ledger.Operation) *problem.Error {
+func opProblem(op *engine.Operation) *problem.Error {
 	if op.Problem == nil {
 		return problem.New(problem.OperationState, op.Connection, "operation %s was taken back", op.ID)
 	}
@@ -165,11 +164,11 @@ func opProblem(op *ledger.Operation) *problem.Error {
 }
 
 // resultOf is what properties hold once an operation has succeeded.
-func (x *exchange) resultOf(op *ledger.Operation) (any, error) {
+func (x *exchange) resultOf(op *engine.Operation) (any, error) {
 	switch op.Verb {
-	case ledger.VerbDelete:
+	case engine.VerbDelete:
 		return nil, nil
-	case ledger.VerbValidate:
+	case engine.VerbValidate:
 		return x.reportOf(op)
 	}
 	if op.Message == "" {
@@ -179,7 +178,7 @@ func (x *exchange) resultOf(op *ledger.Operation) (any, error) {
 }
 
 // reportOf reads a validation's report into its two forms.
-func (x *exchange) reportOf(op *ledger.Operation) (any, error) {
+func (x *exchange) reportOf(op *engine.Operation) (any, error) {
 	var found engine.Report
 	if len(op.Report) > 0 {
 		if err := json.Unmarshal(op.Report, &found); err != nil {
@@ -209,7 +208,7 @@ func firstTime(times ...time.Time) time.Time {
 	return time.Time{}
 }
 
-func authType(op *ledger.Operation) *string {
+func authType(op *engine.Operation) *string {
 	for _, c := range []*connection.Connection{op.Wanted, op.Before} {
 		if c != nil && c.Properties.Auth != nil {
 			return &c.Properties.Auth.Type

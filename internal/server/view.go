@@ -6,8 +6,6 @@ import (
 	"github.com/patchbay/patchbay/internal/api"
 	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/engine"
-	"github.com/patchbay/patchbay/internal/ledger"
-	"github.com/patchbay/patchbay/internal/plan"
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
@@ -19,7 +17,7 @@ const (
 )
 
 // planView prints a plan: values masked, what comes later as "known after apply".
-func planView(id string, verb ledger.Verb, p *plan.Plan) api.Plan {
+func planView(id string, verb engine.Verb, p *engine.Plan) api.Plan {
 	out := api.Plan{Connection: id, Verb: string(verb), Steps: make([]api.PlanStep, 0, len(p.Steps)), Quiet: changeViews(p.Quiet)}
 	for _, s := range p.Steps {
 		needs := s.Needs
@@ -31,7 +29,7 @@ func planView(id string, verb ledger.Verb, p *plan.Plan) api.Plan {
 	return out
 }
 
-func changeViews(changes []plan.Change) []api.PlanChange {
+func changeViews(changes []engine.Change) []api.PlanChange {
 	out := make([]api.PlanChange, 0, len(changes))
 	for _, c := range changes {
 		out = append(out, changeView(c))
@@ -39,7 +37,7 @@ func changeViews(changes []plan.Change) []api.PlanChange {
 	return out
 }
 
-func changeView(c plan.Change) api.PlanChange {
+func changeView(c engine.Change) api.PlanChange {
 	v := api.PlanChange{
 		Kind: string(c.Facet.Kind), Name: c.Facet.Name, Resource: c.Facet.Resource, Action: string(c.Action), Reason: string(c.Reason),
 		Scaffold: c.Facet.Scaffold, Note: c.Note,
@@ -48,11 +46,11 @@ func changeView(c plan.Change) api.PlanChange {
 		v.Before = seenView(c)
 	}
 	switch {
-	case c.Action == plan.Remove && c.Restore != nil:
+	case c.Action == engine.Remove && c.Restore != nil:
 		v.After = restoredView(c)
-	case c.Action == plan.Leave:
+	case c.Action == engine.Leave:
 		v.After = v.Before
-	case c.Action != plan.Remove:
+	case c.Action != engine.Remove:
 		v.After = attrsView(c.Facet.Want)
 	}
 	if c.Before.Unknown && v.Note == "" {
@@ -64,7 +62,7 @@ func changeView(c plan.Change) api.PlanChange {
 // seenView prints what was observed. A value that stands where a secret belongs, or
 // where we do not know what belongs, may be one: it is masked whatever the reader of
 // the place thought of it.
-func seenView(c plan.Change) map[string]string {
+func seenView(c engine.Change) map[string]string {
 	out := attrsView(c.Before.Attrs)
 	for name := range out {
 		want, known := c.Facet.Want[name]
@@ -76,7 +74,7 @@ func seenView(c plan.Change) map[string]string {
 }
 
 // restoredView prints what a removal puts back: for settings, values of others.
-func restoredView(c plan.Change) map[string]string {
+func restoredView(c engine.Change) map[string]string {
 	out := attrsView(c.Restore.Attrs)
 	if c.Facet.Kind == connection.KindSetting {
 		for name := range out {
@@ -114,12 +112,12 @@ func problemView(p *connection.Problem) *api.Problem {
 	return &api.Problem{Code: p.Code, Message: p.Message, Resource: p.Resource, Fix: p.Fix}
 }
 
-func operationView(op *ledger.Operation, journal []ledger.Entry) api.Operation {
+func operationView(op *engine.Operation, journal []engine.Entry) api.Operation {
 	out := api.Operation{
 		ID: op.ID, Verb: string(op.Verb), Connection: op.Connection, Source: op.Source, Status: string(op.Status), Caller: op.Caller,
 		Accepted: op.Accepted.UTC(), Started: moment(op.Started), Ended: moment(op.Ended), Message: op.Message, Problem: problemView(op.Problem),
 	}
-	if op.Status == ledger.Interrupted {
+	if op.Status == engine.Interrupted {
 		out.Fix = "patchbay operation resume " + op.ID
 	}
 	for _, e := range journal {
@@ -128,7 +126,7 @@ func operationView(op *ledger.Operation, journal []ledger.Entry) api.Operation {
 	return out
 }
 
-func entryView(e ledger.Entry) api.JournalEntry {
+func entryView(e engine.Entry) api.JournalEntry {
 	return api.JournalEntry{Seq: e.Seq, At: e.At.UTC(), Phase: string(e.Phase), Step: e.Step, Note: e.Note}
 }
 

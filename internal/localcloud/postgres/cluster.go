@@ -77,7 +77,7 @@ func prepareRoot(o *owner, preferred string) (string, error) {
 		}
 		return preferred, o.take(preferred)
 	}
-	for _, base := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+	for _, base := range []string{"/var/tmp", os.TempDir(), "/tmp"} { // the first outlives a reboot
 		if !o.reaches(base) {
 			continue
 		}

@@ -152,13 +152,13 @@ func findOperation(r *http.Request, t target) (*operation, error) {
 	q := r.URL.Query()
 	sameVerb := false
 	for n := range operations {
-		op := &operations[n]
+		op := operations[n]
 		if op.method != method || op.on != t.level() {
 			continue
 		}
 		sameVerb = true
 		if strings.EqualFold(op.comp, q.Get("comp")) && strings.EqualFold(op.restype, q.Get("restype")) {
-			return op, nil
+			return &op, nil
 		}
 	}
 	if sameVerb {
