@@ -232,7 +232,8 @@ func (l *local) Status(context.Context) (cli.LocalStatus, error) {
 		Data: r.Options.Data, Log: r.Log, Since: r.Since}, nil
 }
 
-// Reset implements cli.LocalCloud: the cloud starts anew, empty, at the same address.
+// Reset implements cli.LocalCloud: the cloud is emptied, the server's ledger goes, and
+// both start again at the same address with the same principals.
 func (l *local) Reset(ctx context.Context) error {
 	h, err := l.app.home()
 	if err != nil {
@@ -245,18 +246,29 @@ func (l *local) Reset(ctx context.Context) error {
 	if r == nil {
 		return problem.New(problem.LocalNotRunning, "", "no local cloud is running")
 	}
+	if err := l.empty(ctx); err != nil {
+		return err
+	}
 	if err := l.Stop(ctx); err != nil {
 		return err
 	}
-	if r.Options.Data != "" {
-		if err := os.RemoveAll(r.Options.Data); err != nil {
-			return fmt.Errorf("empty the local cloud's folder: %w", err)
-		}
+	if err := os.RemoveAll(connectorDir(r.Ready.CAFile)); err != nil {
+		return fmt.Errorf("remove the server's ledger: %w", err)
 	}
 	if u, err := url.Parse(r.Ready.Endpoint); err == nil {
 		r.Options.Listen = u.Host
 	}
 	_, err = l.Start(ctx, r.Options)
+	return err
+}
+
+// empty asks the running cloud to forget everything but its principals.
+func (l *local) empty(ctx context.Context) error {
+	face, _, err := l.app.connect(ctx, cli.ContextOptions{Context: localContext})
+	if err != nil {
+		return err
+	}
+	_, err = face.Raw(ctx, "POST", "/_local/advance", []byte(`{"action":"reset"}`))
 	return err
 }
 

@@ -148,29 +148,44 @@ func (s *connector) badPlaces(t *testing.T) {
 	s.quiet(t, "bad places", before)
 }
 
-// badSubscriptions: a target that one of the two cannot see, and ones nobody can.
+// badSubscriptions: targets that only one of the two can see, and ones nobody can.
 func (s *connector) badSubscriptions(t *testing.T) {
 	c := s.cloud
-	made := c.call(c.ready.Endpoint, c.token, "POST", "/_local/subscriptions", map[string]any{"displayName": "theirs"}).text("subscriptionId")
+	made := func(owner string) string {
+		t.Helper()
+		a := c.call(c.ready.Endpoint, c.token, "POST", "/_local/subscriptions", map[string]any{"displayName": "another", "owner": owner})
+		if a.Status != 201 {
+			t.Fatalf("make a subscription: %d %s", a.Status, a.Raw)
+		}
+		return a.text("subscriptionId")
+	}
 	in := func(subscription string) map[string]any {
 		return body(strings.Replace(c.account(), c.ready.SubscriptionID, subscription, 1)+"/blobServices/default", identity())
 	}
 	before := s.operations()
-	for name, k := range map[string]struct{ subscription, code string }{
-		"that the engine cannot read": {made, "TARGET_UNREADABLE"},
-		"that is not there":           {"00000000-0000-0000-0000-00000000dead", "TARGET_UNREADABLE"},
-		"that is no GUID":             {"mine", "TARGET_UNREADABLE"},
+	for _, k := range []struct{ name, subscription, code string }{
+		{"only the caller can read", made(claimsOf(t, c.token)["oid"].(string)), "TARGET_UNREADABLE"},
+		{"only the engine can read", made(s.engine.ObjectID), "CALLER_LACKS_RIGHT"},
+		{"nobody can read", made(""), "CALLER_LACKS_RIGHT"},
+		{"that is not there", "00000000-0000-4000-8000-00000000dead", "CALLER_LACKS_RIGHT"},
+		{"that is no GUID", "mine", "CALLER_LACKS_RIGHT"},
 	} {
 		a := s.call("PUT", s.linker("app1", "x"), in(k.subscription))
-		if p := problemOf(a); p["code"] == "CALLER_LACKS_RIGHT" && a.Status == 403 {
-			continue // the caller cannot see it either, and is told first
+		sentence(t, "a target in a subscription "+k.name, a, 403, k.code)
+		if !bytes.Contains(a.Raw, []byte("Microsoft.Storage/storageAccounts/read")) || !bytes.Contains(a.Raw, []byte("/subscriptions/"+k.subscription+"/")) {
+			t.Errorf("a target in a subscription %s: action and scope are not named: %s", k.name, a.Raw)
 		}
-		sentence(t, "a subscription "+name, a, 403, k.code)
 	}
-	c.assign(reader, s.engine.ObjectID, "/subscriptions/"+made)
-	other := c.signIn(c.newPrincipal("someone", contributor, userAccessAdmin), c.ready.Endpoint)
-	sentence(t, "a subscription the caller cannot read", s.callAs(other, "PUT", s.linker("app1", "x"), in(made)), 403, "CALLER_LACKS_RIGHT")
 	s.quiet(t, "bad subscriptions", before)
+}
+
+func claimsOf(t *testing.T, token string) jwt.MapClaims {
+	t.Helper()
+	claims := jwt.MapClaims{}
+	if _, _, err := jwt.NewParser().ParseUnverified(token, claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims
 }
 
 func (s *connector) badBodies(t *testing.T) {
@@ -238,16 +253,14 @@ func (c *cloudUnderTest) signing(t *testing.T) *rsa.PrivateKey {
 // forged is the owner's own token with claims changed, signed anew.
 func (c *cloudUnderTest) forged(t *testing.T, method jwt.SigningMethod, key any, change func(jwt.MapClaims)) string {
 	t.Helper()
-	claims := jwt.MapClaims{}
-	was, _, err := jwt.NewParser().ParseUnverified(c.token, claims)
-	if err != nil {
-		t.Fatal(err)
-	}
+	claims := claimsOf(t, c.token)
 	if change != nil {
 		change(claims)
 	}
 	made := jwt.NewWithClaims(method, claims)
-	made.Header["kid"] = was.Header["kid"]
+	if was, _, err := jwt.NewParser().ParseUnverified(c.token, jwt.MapClaims{}); err == nil {
+		made.Header["kid"] = was.Header["kid"]
+	}
 	signed, err := made.SignedString(key)
 	if err != nil {
 		t.Fatal(err)
@@ -309,4 +322,141 @@ func (s *connector) badTokens(t *testing.T) {
 	sentence(t, "PUT with a token the cloud has withdrawn", a, 401, "TOKEN_INVALID")
 	c.token = c.signIn(c.user(), c.ready.Endpoint)
 	s.quiet(t, "a withdrawn token", before)
+}
+
+func (s *connector) badPaths(t *testing.T) {
+	c := s.cloud
+	token := "Bearer " + c.token
+	linkers := c.site("app1") + "/providers/Microsoft.ServiceLinker/linkers"
+	encoded := strings.NewReplacer("/", "%2F")
+	cases := []struct {
+		target string
+		status int
+		code   string
+	}{
+		{linkers + "/a%2Fb", 400, "PATH_MALFORMED"},
+		{linkers + "/a%2fb", 400, "PATH_MALFORMED"},
+		{linkers + "/a%5Cb", 400, "PATH_MALFORMED"},
+		{linkers + "/a%252Fb", 400, "PATH_MALFORMED"},
+		{linkers + "/%2e%2e", 400, "PATH_MALFORMED"},
+		{linkers + "/..", 400, "PATH_MALFORMED"},
+		{linkers + "/.%2e/linkers/x", 400, "PATH_MALFORMED"},
+		{linkers + "/%00", 400, "PATH_MALFORMED"},
+		{linkers + "/x%00y", 400, "PATH_MALFORMED"},
+		{linkers + "/x%0d%0aX-Evil:%201", 400, "PATH_MALFORMED"},
+		{linkers + "/%ff%fe", 400, "PATH_MALFORMED"},
+		{linkers + "/%3Fapi-version=1", 400, "PATH_MALFORMED"},
+		{linkers + "/%23", 400, "PATH_MALFORMED"},
+		{linkers + "/", 400, "PATH_MALFORMED"},
+		{linkers + "//x", 400, "PATH_MALFORMED"},
+		{c.site("app1") + "//providers/Microsoft.ServiceLinker/linkers/x", 400, "PATH_MALFORMED"},
+		{c.site("app1") + "/../app1/providers/Microsoft.ServiceLinker/linkers/x", 400, "PATH_MALFORMED"},
+		{c.site("app1") + "/providers%2FMicrosoft.ServiceLinker%2Flinkers/x", 400, "PATH_MALFORMED"},
+		{c.site("app1") + encoded.Replace("/providers/Microsoft.ServiceLinker/linkers/x"), 400, "PATH_MALFORMED"},
+		{c.site("app1") + strings.ReplaceAll(encoded.Replace("/providers/Microsoft.ServiceLinker/linkers/x"), "%", "%25"), 400, "PATH_MALFORMED"},
+		{c.site("app1") + "/%70roviders/Microsoft.ServiceLinker/linkers/%2e%2e", 400, "PATH_MALFORMED"},
+		{c.group() + "/providers/Microsoft.ServiceLinker/linkers/x", 400, "PATH_MALFORMED"},
+		{"/providers/Microsoft.ServiceLinker/linkers/x", 404, "ROUTE_UNKNOWN"},
+		{linkers + "/x/y/z", 404, "ROUTE_UNKNOWN"},
+		{c.site("app1") + "/providers/Microsoft.ServiceLinker/dryruns/x", 404, "ROUTE_UNKNOWN"},
+		{linkers + "/%2D%2D", 400, "CONNECTION_NAME_INVALID"},
+		{linkers + "/" + strings.Repeat("x", 4000), 400, "CONNECTION_NAME_INVALID"},
+		{linkers + "/%C3%A9t%C3%A9", 400, "CONNECTION_NAME_INVALID"},
+	}
+	before := s.operations()
+	raw, err := json.Marshal(blobByIdentity(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range cases {
+		a := s.raw(t, "PUT", k.target+"?api-version="+linkerVersion, token, nil, raw)
+		sentence(t, fmt.Sprintf("PUT %.300s", k.target), a, k.status, k.code)
+	}
+	at := s.linker("app1", "x") + "?api-version="
+	sentence(t, "no api-version", s.raw(t, "PUT", s.linker("app1", "x"), token, nil, raw), 400, "API_VERSION_MISSING")
+	sentence(t, "an api-version of next year", s.raw(t, "PUT", at+"2099-01-01", token, nil, raw), 400, "API_VERSION_UNKNOWN")
+	sentence(t, "an odd method", s.raw(t, "LINK", at+linkerVersion, token, nil, raw), 405, "METHOD_NOT_ALLOWED")
+	s.quiet(t, "bad paths", before)
+	// Real clients write these.
+	for _, target := range []string{"/" + s.linker("app1", "x"), strings.ToUpper(s.linker("app1", "x")), strings.Replace(s.linker("app1", "x"), "app1", "%61pp1", 1)} {
+		if a := s.raw(t, "GET", target+"?api-version="+linkerVersion, token, nil, nil); a.Status != 404 || problemOf(a)["code"] != "CONNECTION_NOT_FOUND" {
+			t.Errorf("GET %s: %d %s", target, a.Status, a.Raw)
+		}
+	}
+}
+
+// pick takes one of several.
+func pick[T any](r *mathrand.Rand, of ...T) T { return of[r.IntN(len(of))] }
+
+// garbage is what no table thinks of, put together from pieces; the seed is in the
+// message of a failure. Whatever it is, the answer is ARM's envelope and no accident.
+func (s *connector) garbage(t *testing.T) {
+	c := s.cloud
+	seed := uint64(time.Now().UnixNano())
+	r := mathrand.New(mathrand.NewPCG(seed, 1))
+	words := []string{"", "/", "//", ".", "..", "%00", "%2F", "%zz", "%", "%c0%af", "é", "'", `"`, "<x>", "{", "a b", "*", "null", "-1", "providers", "Microsoft.ServiceLinker",
+		"Patchbay", "linkers", "x", "connections", "operations", "locations", "eastus", "operationStatuses", "validateLinker", "plan", "drift", "repair", "events", "undo",
+		"subscriptions", c.ready.SubscriptionID, "resourceGroups", "rg1", "Microsoft.Web", "sites", "app1", "config", strings.Repeat("a", 300), "00000000-0000-0000-0000-000000000000*"}
+	starts := []string{"", "/", c.site("app1"), s.linker("app1", "x"), c.site("app1") + "/providers/Patchbay", "/providers/Patchbay/operations", "/providers/Microsoft.ServiceLinker",
+		"/subscriptions/" + c.ready.SubscriptionID + "/providers/Microsoft.ServiceLinker/locations/eastus/operationStatuses", "/openapi", "/subscriptions"}
+	values := []string{"", "null", "0", "1e999", `""`, "[]", "{}", "true", `"\u0000"`, `"\ud800"`, `{"type":"AzureResource"}`, `{"authType":"secret"}`, `{"authType":1}`,
+		`{"properties":{}}`, `[{}]`, `{"":""}`, strings.Repeat(`{"properties":`, 50)}
+	names := []string{"properties", "targetService", "authInfo", "clientType", "secretInfo", "secretStore", "vNetSolution", "scope", "configurationInfo", "publicNetworkSolution", "id", "type", "authType"}
+	versions := []string{"", "?", "?api-version=", "?api-version=" + linkerVersion, "?api-version=" + linkerVersion + "&delete=true", "?api-version=2026-11-01", "?api-version=%00", "?%zz", "?api-version=" + linkerVersion + "&api-version=2022-05-01"}
+	before := s.operations()
+	for range 1500 {
+		target := pick(r, starts...)
+		for range r.IntN(5) {
+			target += pick(r, "/", "/", "/", "") + pick(r, words...)
+		}
+		target = "/" + strings.NewReplacer(" ", "%20").Replace(strings.TrimPrefix(target, "/")) + pick(r, versions...)
+		body := pick(r, values...)
+		for range r.IntN(3) {
+			body = fmt.Sprintf(`{%q:%s,%q:%s}`, pick(r, names...), body, pick(r, names...), pick(r, values...))
+		}
+		method := pick(r, "GET", "PUT", "PATCH", "POST", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "get")
+		token := pick(r, "Bearer "+c.token, "Bearer "+c.token, "Bearer "+c.token, "Bearer x", "")
+		title := fmt.Sprintf("seed %d: %s %.300s with %.200s", seed, method, target, body)
+		orderly(t, title, method, s.raw(t, method, target, token, map[string]string{"Content-Type": pick(r, "application/json", "text/xml", "")}, []byte(body)))
+	}
+	if now := s.operations(); now != before {
+		t.Logf("%d of these were orderly requests", now-before)
+	}
+}
+
+// orderly holds any answer to ARM's manners.
+func orderly(t *testing.T, title, method string, a answer) {
+	t.Helper()
+	if a.Status >= 500 {
+		t.Errorf("%s: answered %d %s", title, a.Status, tail(a.Raw, 500))
+	}
+	if a.Status < 400 || method == "HEAD" || strings.HasPrefix(string(a.Raw), "400 Bad Request") { // Go's server itself could not read it
+		return
+	}
+	if a.text("error", "code") == "" || a.text("error", "message") == "" {
+		t.Errorf("%s: answered %d without the envelope: %s", title, a.Status, tail(a.Raw, 500))
+	}
+}
+
+// unknownMembers: what no api-version has is left out, as ARM does, and not kept.
+func (s *connector) unknownMembers(t *testing.T) {
+	c := s.cloud
+	full := cacheByKey(c)
+	full["tags"], full["sku"] = map[string]any{"a": "b"}, 7
+	props := full["properties"].(map[string]any)
+	props["color"], props["provisioningState"] = "blue", "Eternal"
+	props["targetService"].(map[string]any)["shape"] = []any{1, map[string]any{"deep": nil}}
+	props["authInfo"].(map[string]any)["mood"] = map[string]any{"good": true}
+	if op := s.do("PUT", s.linker("app1", "cache")+"?color=blue", full); op.text("status") != "Succeeded" {
+		t.Fatalf("create: %s", op.Raw)
+	}
+	got := s.call("GET", s.linker("app1", "cache"), nil)
+	for _, word := range []string{"color", "blue", "Eternal", "shape", "mood", "tags", "sku"} {
+		if bytes.Contains(got.Raw, []byte(word)) {
+			t.Errorf("%q was kept: %s", word, got.Raw)
+		}
+	}
+	if op := s.do("DELETE", s.linker("app1", "cache"), nil); op.text("status") != "Succeeded" {
+		t.Errorf("delete: %s", op.Raw)
+	}
 }

@@ -245,6 +245,31 @@ func (s *connector) stop() {
 	eventually(s.cloud.t, "the server's end", func() bool { return gone(s.cmd) })
 }
 
+// TestKilledThenRefused kills the server in the middle of a create that the cloud then
+// does not let the next server finish: everything is taken back.
+func TestKilledThenRefused(t *testing.T) {
+	t.Parallel()
+	c, s := stage(t)
+	c.letTestsIn("pg1")
+	s.start()
+	path := s.linker("app1", "pgid")
+	d := newDeaths(t, s, change{"PUT", path, databaseByIdentity(c, "pg1")}, change{"DELETE", path, nil})
+	s.stop()
+	s.start(dieAt + "=12")
+	if s.sendToMortal(d.do) {
+		t.Fatal("the server survived")
+	}
+	c.faults(map[string]any{"method": "PUT", "path": "/config/appsettings$", "status": 403})
+	s.start()
+	op := s.await(s.newest())
+	c.faults()
+	if op.text("status") != "Failed" {
+		t.Errorf("a refused create: %s", op.Raw)
+	}
+	d.judge(12, op)
+	d.restore()
+}
+
 // asyncDelay makes the cloud's long-running operations take so long.
 func (c *cloudUnderTest) asyncDelay(d time.Duration) {
 	c.t.Helper()

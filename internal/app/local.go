@@ -101,7 +101,13 @@ func openLocalStation(ctx context.Context, cloud *localcloud.Cloud, log *slog.Lo
 		return nil, err
 	}
 	p.tenant, p.clientID, p.clientSecret = who.TenantID, who.ClientID, who.ClientSecret
-	return openStation(ctx, p, filepath.Join(filepath.Dir(info.CAFile), "connector"), log, nil)
+	return openStation(ctx, p, connectorDir(info.CAFile), log, nil)
+}
+
+// connectorDir is the server's own folder beside the cloud's, found from the cloud's
+// certificate, which lies one folder below the data folder.
+func connectorDir(caFile string) string {
+	return filepath.Join(filepath.Dir(filepath.Dir(caFile)), "connector")
 }
 
 // localPlace is a local cloud by its address: it answers fast, so we ask often.

@@ -40,7 +40,8 @@ func (c *Cloud) levers() map[string]front.Lever {
 //
 //	POST /_local/principals {"displayName"}     a new service principal with its secret
 //	DELETE /_local/principals/{objectId}        removes a principal from the directory
-//	POST /_local/subscriptions {"displayName"}  a new, empty subscription
+//	POST /_local/subscriptions {"displayName"}  a new, empty subscription; nobody has rights
+//	                                            in it but "owner", an object id, if given
 //	GET /_local/sites/{name}[/{slot}]           where a site answers and what it runs
 func (c *Cloud) localPaths() map[string]front.LocalHandler {
 	return map[string]front.LocalHandler{"principals": c.servePrincipals, "subscriptions": c.serveSubscriptions, "sites": c.serveSites}
@@ -69,6 +70,11 @@ func (c *Cloud) serveSubscriptions(_ context.Context, method, _ string, body map
 		return 0, nil, badCall("Use POST with a displayName.")
 	}
 	sub := c.AddSubscription(name)
+	if owner, _ := body["owner"].(string); owner != "" {
+		if err := c.Assign("Owner", owner, "/subscriptions/"+sub); err != nil {
+			return 0, nil, err
+		}
+	}
 	return http.StatusCreated, map[string]any{"id": "/subscriptions/" + sub, "subscriptionId": sub, "displayName": name}, nil
 }
 

@@ -119,7 +119,7 @@ func Registry() []Entry {
 		{PathMalformed, 400, ExitUsage, "The address is not a resource id.", "Write the id as `patchbay webapp connection show` prints it."},
 		{RouteUnknown, 404, ExitNotFound, "Nothing answers at this address.", "Check the resource type and the verb."},
 		{MethodNotAllowed, 405, ExitUsage, "This resource does not answer that method.", "Use one of the methods named in the Allow header."},
-		{APIVersionMissing, 400, ExitUsage, "The api-version query parameter is missing.", "Add ?api-version=2024-04-01."},
+		{APIVersionMissing, 400, ExitUsage, "The api-version query parameter is missing.", "Add ?api-version=2024-04-01 to the address."},
 		{APIVersionUnknown, 400, ExitUsage, "The api-version is not one this resource type has.", "Use one of the versions the message lists."},
 		{TokenMissing, 401, ExitDenied, "The request carries no access token.", "Sign in and send Authorization: Bearer TOKEN."},
 		{TokenInvalid, 401, ExitDenied, "The access token is not signed by a key of a trusted issuer.", "Sign in again at this cloud's own sign-in endpoint."},

@@ -144,7 +144,7 @@ func climb[T any](scope string, read func(at string) ([]T, error)) ([]T, error) 
 			return found, err
 		}
 		switch answered.status {
-		case http.StatusNotFound:
+		case http.StatusNotFound, http.StatusBadRequest: // not there, or not even a name
 			at = at.Parent()
 		case http.StatusForbidden:
 			return nil, nil

@@ -169,7 +169,12 @@ func (p *Provider) responder() (int, error) {
 
 // check is the bindCheck of every server. It takes no operation's lock: a server
 // that is being stopped waits for the sign-ins it has asked about.
-func (p *Provider) check(ctx context.Context, realm, role, secret string) error {
+func (p *Provider) check(ctx context.Context, realm, role, secret string) (err error) {
+	defer func() {
+		if err != nil {
+			p.cloud.Logf("PostgreSQL sign-in of %q refused: %v", role, err)
+		}
+	}()
 	s := p.byRealm(realm)
 	if s == nil {
 		return fmt.Errorf("no server %s", realm)
