@@ -290,6 +290,7 @@ func (l *local) Env(context.Context) ([]cli.EnvVar, error) {
 	return []cli.EnvVar{
 		{Name: "PATCHBAY_ENDPOINT", Value: i.Endpoint},
 		{Name: "SSL_CERT_FILE", Value: i.CAFile}, {Name: "REQUESTS_CA_BUNDLE", Value: i.CAFile}, {Name: "NODE_EXTRA_CA_CERTS", Value: i.CAFile},
+		{Name: "AZURE_CORE_INSTANCE_DISCOVERY", Value: "false"}, // the Azure CLI would ask Azure about our sign-in
 		{Name: "AZURE_AUTHORITY_HOST", Value: i.Endpoint}, {Name: "AZURE_TENANT_ID", Value: i.TenantID}, {Name: "AZURE_SUBSCRIPTION_ID", Value: i.SubscriptionID},
 		{Name: "AZURE_CLIENT_ID", Value: i.ClientID}, {Name: "AZURE_CLIENT_SECRET", Value: i.ClientSecret},
 		{Name: "ARM_METADATA_HOSTNAME", Value: host}, {Name: "ARM_TENANT_ID", Value: i.TenantID}, {Name: "ARM_SUBSCRIPTION_ID", Value: i.SubscriptionID},

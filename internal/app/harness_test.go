@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -40,6 +39,9 @@ func TestMain(m *testing.M) {
 	}
 	if n, err := strconv.ParseInt(os.Getenv(dieAt), 10, 64); err == nil {
 		os.Exit(mainThatDies(os.Args[1:], n))
+	}
+	if pages, err := strconv.Atoi(os.Getenv(roomLeft)); err == nil {
+		os.Exit(mainInFullStore(os.Args[1:], pages))
 	}
 	os.Exit(Main(os.Args[1:]))
 }
@@ -532,18 +534,4 @@ func databaseByIdentity(c *cloudUnderTest, server string) map[string]any {
 
 func body(target string, auth map[string]any) map[string]any {
 	return map[string]any{"properties": map[string]any{"targetService": map[string]any{"type": "AzureResource", "id": target}, "authInfo": auth, "clientType": "go"}}
-}
-
-// lines reads a file line by line; a file that is not there has none.
-func lines(path string) []string {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var out []string
-	for s := bufio.NewScanner(f); s.Scan(); {
-		out = append(out, s.Text())
-	}
-	return out
 }

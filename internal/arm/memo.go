@@ -56,7 +56,7 @@ func (t memoTransport) Do(req *http.Request) (*http.Response, error) {
 	m.mu.Unlock()
 	if !known {
 		t.ask(req, a)
-		if a.err != nil || a.status >= http.StatusInternalServerError || a.status == http.StatusTooManyRequests {
+		if a.err != nil || passes(a.status) {
 			m.forget(key)
 		}
 		close(a.done)
@@ -67,6 +67,12 @@ func (t memoTransport) Do(req *http.Request) (*http.Response, error) {
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
 	}
+}
+
+// passes tells whether the same question may be answered otherwise at once: after a
+// pause, or with another token.
+func passes(status int) bool {
+	return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusUnauthorized
 }
 
 func (m *memo) forget(key string) {

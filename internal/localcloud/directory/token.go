@@ -23,8 +23,9 @@ import (
 
 // Verification failures that a front door tells apart.
 var (
-	ErrExpired = errors.New("token has expired")
-	ErrInvalid = errors.New("token is not valid")
+	ErrExpired   = errors.New("token has expired")
+	ErrWithdrawn = fmt.Errorf("%w before its time", ErrExpired)
+	ErrInvalid   = errors.New("token is not valid")
 )
 
 const (
@@ -90,7 +91,7 @@ func (d *Directory) claimsOf(p provider.Principal, audience string, now, expires
 }
 
 // Verify checks a token; a trailing slash of an audience makes no difference. The
-// error wraps ErrExpired or ErrInvalid.
+// error wraps ErrExpired (ErrWithdrawn when its time had not come) or ErrInvalid.
 func (d *Directory) Verify(token string, audiences ...string) (provider.Claims, error) {
 	var c claims
 	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return d.key.Public(), nil },
@@ -104,7 +105,7 @@ func (d *Directory) Verify(token string, audiences ...string) (provider.Claims, 
 	case !audienceIn(c.Audience, audiences):
 		return provider.Claims{}, fmt.Errorf("%w: made for another audience", ErrInvalid)
 	case c.Epoch != d.currentEpoch():
-		return provider.Claims{}, ErrExpired
+		return provider.Claims{}, ErrWithdrawn
 	}
 	if _, ok := d.Lookup(c.ObjectID); !ok {
 		return provider.Claims{}, fmt.Errorf("%w: %w", ErrInvalid, d.missing(c.ObjectID))

@@ -3,8 +3,10 @@ package front
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -218,6 +220,8 @@ func (f *Front) authenticate(x *exchange) (provider.Principal, *reply) {
 	}
 	claims, err := f.opts.Directory.Verify(strings.TrimSpace(token), f.opts.URL)
 	switch {
+	case errors.Is(err, directory.ErrWithdrawn):
+		return provider.Principal{}, f.withdrawn()
 	case errors.Is(err, directory.ErrExpired):
 		return provider.Principal{}, f.unauthorized("ExpiredAuthenticationToken", "The access token has expired. Please sign in again to get a new one.")
 	case err != nil:
@@ -229,6 +233,17 @@ func (f *Front) authenticate(x *exchange) (provider.Principal, *reply) {
 	}
 	x.caller = p.ObjectID
 	return p, nil
+}
+
+// withdrawn refuses a token that was good when it was made. As with the real service
+// the challenge carries claims: a client that still holds the token in its cache knows
+// by them to ask for a new one.
+func (f *Front) withdrawn() *reply {
+	r := f.unauthorized("ExpiredAuthenticationToken", "The access token has expired. Please sign in again to get a new one.")
+	claims := fmt.Sprintf(`{"access_token":{"nbf":{"essential":true,"value":"%d"}}}`, f.opts.Now().Unix())
+	r.header.Set("Www-Authenticate", `Bearer realm="", authorization_uri="`+f.opts.URL+"/"+f.opts.Directory.Tenant()+
+		`", error="insufficient_claims", claims="`+base64.StdEncoding.EncodeToString([]byte(claims))+`"`)
+	return r
 }
 
 func (f *Front) unauthorized(code, message string) *reply {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sort"
 	"strconv"
-	"syscall"
 )
 
 // packaged is where Debian and its kin put the server's programs.
@@ -98,43 +97,4 @@ func (o *owner) take(path string) error {
 		return nil
 	}
 	return os.Chown(path, int(o.uid), int(o.gid))
-}
-
-// process returns attributes for a child: its own group, so that a terminal's
-// interrupt does not reach it before we stop it in order.
-func (o *owner) process() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setpgid: true}
-	if o != nil {
-		attr.Credential = &syscall.Credential{Uid: o.uid, Gid: o.gid}
-	}
-	return attr
-}
-
-// reaches tells whether the owner can walk down to dir.
-func (o *owner) reaches(dir string) bool {
-	if o == nil {
-		return true
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return false
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); !ok || !o.enters(info.Mode(), st) {
-			return false
-		}
-		if dir == filepath.Dir(dir) {
-			return true
-		}
-	}
-}
-
-func (o *owner) enters(mode os.FileMode, st *syscall.Stat_t) bool {
-	switch {
-	case st.Uid == o.uid:
-		return mode&0o100 != 0
-	case st.Gid == o.gid:
-		return mode&0o010 != 0
-	}
-	return mode&0o001 != 0
 }

@@ -47,18 +47,6 @@ type endpoint struct {
 
 func (c *cluster) path(name string) string { return filepath.Join(c.root, name) }
 
-func (c *cluster) running() bool {
-	if c.cmd == nil {
-		return false
-	}
-	select {
-	case <-c.done:
-		return false
-	default:
-		return true
-	}
-}
-
 // exists tells whether the data folder was initialised.
 func (c *cluster) exists() bool {
 	_, err := os.Stat(c.path("data/PG_VERSION"))
@@ -277,7 +265,7 @@ func (c *cluster) ended(target int, signal syscall.Signal) bool {
 		return true
 	default:
 	}
-	_ = syscall.Kill(target, signal) // an error means it has just ended
+	_ = kill(target, signal) // an error means it has just ended
 	select {
 	case <-c.done:
 		return true
@@ -300,7 +288,7 @@ func (c *cluster) endStale() error {
 	if err != nil || !c.isOurs(pid) {
 		return nil // the server itself removes a lock file whose process is gone
 	}
-	_ = syscall.Kill(pid, syscall.SIGINT)
+	_ = kill(pid, syscall.SIGINT)
 	deadline := time.Now().Add(stopTimeout)
 	for c.isOurs(pid) {
 		if time.Now().After(deadline) {

@@ -135,7 +135,8 @@ func (s *Sites) tokenFor(site string, q tokenQuery) (map[string]any, error) {
 	doc, _ := s.cloud.Store().Get(site)
 	who, ok := s.identities.Principal(doc["identity"], q.clientID, q.objectID, q.identity)
 	if !ok {
-		return nil, errors.New("No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.") //nolint:staticcheck // the real endpoint's sentence
+		//lint:ignore ST1005 the real endpoint's own sentence
+		return nil, errors.New("No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.")
 	}
 	return s.token(who, q.resource)
 }
