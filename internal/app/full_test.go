@@ -6,10 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -53,19 +50,6 @@ func cramped(ctx context.Context, l ledger.Ledger, state string, pages int) ledg
 	return small
 }
 
-// stop ends the server in good order and waits until it is gone.
-func (s *connector) stop(t *testing.T) {
-	t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(stopLimit); alive(s.cmd.Process.Pid); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the server does not stop")
-		}
-	}
-}
-
 // TestFullDisk fills the store of a server: what cannot be journalled is refused
 // before it begins, what had begun stays in the journal, and once there is room again
 // every operation comes to an end with nothing half written.
@@ -77,7 +61,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("create: %s", op.Raw)
 	}
 	before := c.snapshot()
-	s.stop(t)
+	s.stop()
 	for _, pages := range []int{0, 1, 2, 3, 5, 8} {
 		s.start(roomLeft + "=" + strconv.Itoa(pages))
 		refused := s.fill(t)
@@ -85,10 +69,10 @@ func TestFullDisk(t *testing.T) {
 		if got := s.call("GET", s.linker("app1", "first"), nil).text("properties", "provisioningState"); got != "Succeeded" {
 			t.Errorf("room for %d pages: reading a full store: %q", pages, got)
 		}
-		s.stop(t)
+		s.stop()
 		s.start()
 		s.settled(t, before)
-		s.stop(t)
+		s.stop()
 	}
 	s.start()
 	if op := s.do("PUT", s.linker("app1", "last"), blobByIdentity(c)); op.text("status") != "Succeeded" {
@@ -121,25 +105,27 @@ func (s *connector) settled(t *testing.T, before map[string]string) {
 	t.Helper()
 	list, _ := s.call("GET", "/providers/Patchbay/operations", nil).at("value").([]any)
 	for _, v := range list {
-		op, _ := v.(map[string]any)
-		s.await(fmt.Sprint(op["id"]))
+		op := s.await(answer{Body: v.(map[string]any)}.text("id"))
+		t.Logf("%s %s %d", op.text("verb"), op.text("status"), len(op.at("journal").([]any)))
 	}
 	linkers, _ := s.call("GET", s.cloud.site("app1")+"/providers/Microsoft.ServiceLinker/linkers", nil).at("value").([]any)
 	settings := s.cloud.settings("app1")
-	made := 0
 	for _, v := range linkers {
 		linker := answer{Body: v.(map[string]any)}
 		name := linker.text("name")
 		if name == "first" {
 			continue
 		}
-		for setting := range settings {
-			if setting == "AZURE_STORAGEBLOB_RESOURCEENDPOINT" && made == 0 || strings.Contains(setting, "_"+strings.ToUpper(name)+"_") {
-				made++
-				break
+		switch state := linker.text("properties", "provisioningState"); state {
+		case "Failed":
+		case "Succeeded":
+			rows, _ := s.call("POST", s.linker("app1", name)+"/listConfigurations", nil).at("configurations").([]any)
+			for _, row := range rows {
+				if r := (answer{Body: row.(map[string]any)}); settings[r.text("name")] != r.text("value") || r.text("value") == "" {
+					t.Errorf("%s is made, but %s is %q", name, r.text("name"), settings[r.text("name")])
+				}
 			}
-		}
-		if state := linker.text("properties", "provisioningState"); state != "Succeeded" && state != "Failed" {
+		default:
 			t.Errorf("%s is left %s", name, state)
 		}
 		if op := s.do("DELETE", s.linker("app1", name), nil); op.text("status") != "Succeeded" {
