@@ -42,6 +42,7 @@ func deps(streams cli.Streams, env func(string) (string, bool)) cli.Deps {
 		Local:    &local{app: a},
 		Contexts: &contexts{app: a},
 		Serve:    a.serve,
+		Preview:  preview,
 	}
 }
 

@@ -40,8 +40,8 @@ func TestMain(m *testing.M) {
 	if n, err := strconv.ParseInt(os.Getenv(dieAt), 10, 64); err == nil {
 		os.Exit(mainThatDies(os.Args[1:], n))
 	}
-	if pages, err := strconv.Atoi(os.Getenv(roomLeft)); err == nil {
-		os.Exit(mainInFullStore(os.Args[1:], pages))
+	if room := os.Getenv(roomLeft); room != "" {
+		os.Exit(mainInFullStore(os.Args[1:], room))
 	}
 	os.Exit(Main(os.Args[1:]))
 }
@@ -84,7 +84,7 @@ func die() {
 
 // cloudUnderTest is a local cloud in a process of its own, without any server of ours.
 type cloudUnderTest struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	ready cli.ReadyInfo
 	http  *http.Client
@@ -94,7 +94,7 @@ type cloudUnderTest struct {
 // principal is who somebody signs in as.
 type principal struct{ ObjectID, ClientID, ClientSecret, TenantID string }
 
-func startCloud(t *testing.T, more ...string) *cloudUnderTest {
+func startCloud(t testing.TB, more ...string) *cloudUnderTest {
 	t.Helper()
 	c := &cloudUnderTest{t: t, dir: shortDir(t)}
 	readyFile := filepath.Join(c.dir, "cloud-ready.json")
@@ -111,7 +111,7 @@ func startCloud(t *testing.T, more ...string) *cloudUnderTest {
 
 // shortDir is a temporary folder that other users of the machine may pass through:
 // a database server does not run as root.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pb-")
 	if err != nil {
@@ -125,7 +125,7 @@ func shortDir(t *testing.T) string {
 }
 
 // start runs the program until the test ends and waits for its ready file.
-func start(t *testing.T, home string, env []string, readyFile string, into *cli.ReadyInfo, args ...string) *exec.Cmd {
+func start(t testing.TB, home string, env []string, readyFile string, into *cli.ReadyInfo, args ...string) *exec.Cmd {
 	t.Helper()
 	log, err := os.OpenFile(filepath.Join(home, args[0]+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -149,7 +149,7 @@ func start(t *testing.T, home string, env []string, readyFile string, into *cli.
 	return cmd
 }
 
-func end(t *testing.T, cmd *exec.Cmd, ended <-chan error, log string) {
+func end(t testing.TB, cmd *exec.Cmd, ended <-chan error, log string) {
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-ended:

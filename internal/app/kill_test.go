@@ -50,7 +50,7 @@ func (s *connector) try(ch change) (answer, error) {
 }
 
 // eventually looks again and again until what it waits for is there.
-func eventually(t *testing.T, what string, there func() bool) {
+func eventually(t testing.TB, what string, there func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(90 * time.Second)
 	for !there() {

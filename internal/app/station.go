@@ -179,7 +179,7 @@ func (s *station) targets(facts *catalog.Catalog) *target.Reader {
 			return target.Source{Location: source.Location, Addresses: source.Outbound}, nil
 		},
 		Engine: func(context.Context) (target.Identity, error) {
-			return target.Identity{PrincipalID: s.who.objectID, Login: s.who.name}, nil
+			return target.Identity{PrincipalID: s.who.objectID, Login: s.who.name, TenantID: s.who.tenant}, nil
 		},
 		Address: func(context.Context) (string, error) { return s.place.egress, nil },
 	}

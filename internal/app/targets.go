@@ -1,8 +1,6 @@
 package app
 
 import (
-	"strings"
-
 	"github.com/patchbay/patchbay/internal/api"
 	"github.com/patchbay/patchbay/internal/catalog"
 	"github.com/patchbay/patchbay/internal/cli"
@@ -10,7 +8,8 @@ import (
 	"github.com/patchbay/patchbay/internal/target"
 )
 
-// targetCommands makes the command line's target words out of the catalog. A broken
+// targetCommands makes the command line's target words out of the heads of the
+// catalog's files; a file is read whole only when its target is asked for. A broken
 // catalog cannot be built in: its own tests read it.
 func targetCommands() []cli.TargetCommand {
 	facts, err := catalog.Default()
@@ -19,25 +18,21 @@ func targetCommands() []cli.TargetCommand {
 	}
 	var out []cli.TargetCommand
 	for _, s := range facts.Support(target.ReadyAuth()) {
-		if t, ok := facts.Get(s.Target); ok {
-			out = append(out, targetCommand(t, s))
-		}
+		out = append(out, targetCommand(s))
 	}
 	return out
 }
 
-func targetCommand(t *catalog.Target, s catalog.Support) cli.TargetCommand {
-	c := cli.TargetCommand{Name: t.Name, Display: t.Display, AuthTypes: s.AuthTypes, ClientTypes: s.ClientTypes, KeysFetched: len(t.Keys) > 0}
-	words := []string{"/subscriptions/{subscription}/resourceGroups/{target-resource-group}/providers", t.Namespace}
-	for _, part := range t.ID {
-		name := part.Fixed
-		if name == "" {
-			name = "{" + part.Option + "}"
+func targetCommand(s catalog.Support) cli.TargetCommand {
+	c := cli.TargetCommand{
+		Name: s.Target, Display: s.Display, ID: s.IDTemplate,
+		AuthTypes: s.AuthTypes, ClientTypes: s.ClientTypes, KeysFetched: s.KeysFetched,
+	}
+	for _, part := range s.ID {
+		if part.Fixed == "" {
 			c.Options = append(c.Options, cli.TargetOption{Name: part.Option, Help: part.Help, Default: part.Default})
 		}
-		words = append(words, part.Type, name)
 	}
-	c.ID = strings.Join(words, "/")
 	return c
 }
 

@@ -69,7 +69,7 @@ func (c *cloudUnderTest) grants() string {
 }
 
 // stage is a cloud with one of everything and a connector before it.
-func stage(t *testing.T) (*cloudUnderTest, *connector) {
+func stage(t testing.TB) (*cloudUnderTest, *connector) {
 	t.Helper()
 	c := startCloud(t)
 	c.makeGroup()

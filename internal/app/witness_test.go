@@ -2,16 +2,19 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 )
 
 // asWitness, given as actAs through an app setting, makes the test binary the app of a
@@ -23,17 +26,37 @@ func witness() int {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /blob", listContainers)
 	mux.HandleFunc("GET /pg", countVisit)
+	mux.HandleFunc("GET /redis", keepVisit)
 	fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), mux))
 	return 1
 }
 
-// identityToken asks the platform for a token of the app's own identity.
-func identityToken(ctx context.Context, resource string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, os.Getenv("IDENTITY_ENDPOINT")+"?api-version=2019-08-01&resource="+url.QueryEscape(resource), nil)
+// identityToken gets a token as whom the app's settings of one service say: a service
+// principal with its secret, a user-assigned identity by its client id, else the app's own.
+func identityToken(ctx context.Context, service, resource string) (string, error) {
+	setting := func(name string) string { return os.Getenv("AZURE_" + service + "_" + name) }
+	if secret := setting("CLIENTSECRET"); secret != "" {
+		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {setting("CLIENTID")}, "client_secret": {secret}, "scope": {resource + "/.default"}}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv("AZURE_AUTHORITY_HOST")+"/"+setting("TENANTID")+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
+		if err != nil {
+			return "", err
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return readToken(req)
+	}
+	query := url.Values{"api-version": {"2019-08-01"}, "resource": {resource}}
+	if id := setting("CLIENTID"); id != "" {
+		query.Set("client_id", id)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, os.Getenv("IDENTITY_ENDPOINT")+"?"+query.Encode(), nil)
 	if err != nil {
 		return "", err
 	}
 	req.Header.Set("X-IDENTITY-HEADER", os.Getenv("IDENTITY_HEADER"))
+	return readToken(req)
+}
+
+func readToken(req *http.Request) (string, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", err
@@ -50,7 +73,7 @@ func identityToken(ctx context.Context, resource string) (string, error) {
 
 // listContainers answers what the storage account answers.
 func listContainers(w http.ResponseWriter, r *http.Request) {
-	token, err := identityToken(r.Context(), "https://storage.azure.com")
+	token, err := identityToken(r.Context(), "STORAGEBLOB", "https://storage.azure.com")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
@@ -93,7 +116,7 @@ func visit(ctx context.Context) (v visits, err error) {
 	if err != nil {
 		return v, err
 	}
-	if config.Password, err = identityToken(ctx, "https://ossrdbms-aad.database.windows.net"); err != nil {
+	if config.Password, err = identityToken(ctx, "POSTGRESQL", "https://ossrdbms-aad.database.windows.net"); err != nil {
 		return v, err
 	}
 	db, err := pgx.ConnectConfig(ctx, config)
@@ -109,6 +132,25 @@ func visit(ctx context.Context) (v visits, err error) {
 	}
 	err = db.QueryRow(ctx, "select (select count(*) from visits), tableowner, current_user from pg_tables where tablename = 'visits'").Scan(&v.Count, &v.Owner, &v.User)
 	return v, err
+}
+
+// keepVisit signs in to the cache with a token, writes a key and reads it back.
+func keepVisit(w http.ResponseWriter, r *http.Request) {
+	token, err := identityToken(r.Context(), "REDIS", "https://redis.azure.com")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	host := os.Getenv("AZURE_REDIS_HOST")
+	db := redis.NewClient(&redis.Options{Addr: host + ":6380", Username: readWho(token).objectID, Password: token, MaxRetries: -1,
+		DisableIdentity: true, TLSConfig: &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}})
+	defer db.Close()
+	err = db.Set(r.Context(), "visited", "yes", 0).Err()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = io.WriteString(w, db.Get(r.Context(), "visited").Val())
 }
 
 // makeWitness makes a site that runs the witness.

@@ -1,6 +1,7 @@
 package arm
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"strings"
@@ -10,11 +11,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-type counting struct{ n atomic.Int32 }
+type counting struct {
+	n      atomic.Int32
+	status int // 0 is 200
+}
 
 func (c *counting) Do(*http.Request) (*http.Response, error) {
 	c.n.Add(1)
-	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"a":1}`))}, nil
+	return &http.Response{StatusCode: cmp.Or(c.status, 200), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"a":1}`))}, nil
 }
 
 func TestMemoAsksOnce(t *testing.T) {
@@ -52,6 +56,30 @@ func TestMemoAsksOnce(t *testing.T) {
 		}
 		if got := next.n.Load(); got != c.want {
 			t.Errorf("%s %s was sent %d times, want %d", c.method, c.path, got, c.want)
+		}
+	}
+}
+
+// TestMemoForgetsWhatPasses: an answer that may be another one at once, after a pause or
+// with another token, is not kept.
+func TestMemoForgetsWhatPasses(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]int32{200: 1, 403: 1, 404: 1, 401: 2, 429: 2, 500: 2, 503: 2} {
+		next := &counting{status: status}
+		ctx := WithMemo(t.Context())
+		for range 2 {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://x/a", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := Memo(next).Do(req)
+			if err != nil || resp.StatusCode != status {
+				t.Fatalf("%d: %v %v", status, resp, err)
+			}
+			resp.Body.Close()
+		}
+		if got := next.n.Load(); got != want {
+			t.Errorf("%d was asked for %d times, want %d", status, got, want)
 		}
 	}
 }

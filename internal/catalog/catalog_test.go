@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,31 +64,68 @@ func sample(t testing.TB, target *catalog.Target, given map[string]string) conne
 	return facts
 }
 
-// TestSettings holds every row of every pair to its file.
+// public is the public cloud.
+var public = catalog.Cloud{Name: "AzureCloud", Management: "https://management.azure.com", Suffixes: map[string]string{
+	"appConfig": "azconfig.io", "cognitive": "cognitiveservices.azure.com", "cosmos": "documents.azure.com", "keyVault": "vault.azure.net",
+	"mysql": "mysql.database.azure.com", "postgres": "postgres.database.azure.com", "redis": "redis.cache.windows.net",
+	"redisEnterprise": "redisenterprise.cache.azure.net", "serviceBus": "servicebus.windows.net", "signalr": "service.signalr.net",
+	"sql": "database.windows.net", "storage": "core.windows.net", "webPubSub": "webpubsub.azure.com",
+}}
+
+// names are ordinary values of everything a preview asks for.
+var names = map[string]string{
+	"accessKey": "YWNjZXNz", "accessKeyId": "id1", "accessKeyName": "RootManageSharedAccessKey", "accessKeySecret": "c2VjcmV0", "account": "account1",
+	"accountKey": "c3RvcmFnZQ==", "apiKey": "0123456789abcdef", "cache": "cache1", "clientId": "11111111-2222-3333-4444-555555555555",
+	"clientSecret": "s3cret", "clusterUrl": "cluster0.ab1cd.mongodb.net", "configStore": "store1", "database": "orders",
+	"fabricDatabaseId": "77777777-8888-9999-aaaa-bbbbbbbbbbbb", "fabricServer": "x6eps4xrq2xudenlfv6naeo3i4", "graph": "people", "kafkaApiKey": "KEY1",
+	"kafkaApiSecret": "kafka/Secret+1", "kafkaCluster": "ab1cd", "keyspace": "shop", "location": "westeurope", "namespace": "space1",
+	"neonHost": "ep-quiet-sea-1.eastus2.azure.neon.tech", "password": "Passw0rd", "redisKey": "cmVkaXM=", "resourceGroup": "Rg", "schemaRegistry": "ef2gh",
+	"schemaRegistryKey": "KEY2", "schemaRegistrySecret": "registry/Secret+2", "server": "pg1", "signalr": "signalr1", "storageAccount": "account1",
+	"subscriptionId": "99999999-8888-7777-6666-555555555555", "tenantId": "66666666-7777-8888-9999-000000000000", "username": "app", "vault": "vault1",
+	"webpubsub": "pubsub1",
+}
+
+// TestSettings holds every row of every pair, and of every form, to its file.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	for _, target := range load(t).Targets() {
 		t.Run(target.Name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			facts := sample(t, target, nil)
-			for _, auth := range target.AuthTypes() {
-				for _, client := range target.ClientTypes(auth) {
-					settings, err := target.Settings(auth, client, facts, catalog.Options{})
-					if err != nil {
-						t.Fatal(err)
-					}
-					fmt.Fprintf(&out, "%s %s\n", auth, client)
-					for _, s := range settings {
-						fmt.Fprintf(&out, "  %s = %s (%s)\n", s.Name, s.Value.Text, strings.TrimSpace(s.Kind+" "+s.Description))
-						if (s.Kind == catalog.KindSecret) != s.Value.Secret {
-							t.Errorf("%s is %s and its value hidden: %v", s.Name, s.Kind, s.Value.Secret)
-						}
+			for _, form := range append([]string{""}, slices.Sorted(maps.Keys(target.Forms))...) {
+				for _, auth := range target.AuthTypes() {
+					for _, client := range target.ClientTypes(auth) {
+						writePair(t, &out, target, auth, client, form)
 					}
 				}
 			}
 			golden(t, target.Name+".txt", out.String())
 		})
+	}
+}
+
+func writePair(t *testing.T, out *strings.Builder, target *catalog.Target, auth, client, form string) {
+	t.Helper()
+	given := map[string]string{"tenantId": names["tenantId"]} // asked for by one form only
+	for _, name := range target.PreviewNames(auth, client) {
+		if given[name] = names[name]; given[name] == "" {
+			t.Errorf("%s with %s asks for %s", auth, client, name)
+		}
+	}
+	settings, err := target.PreviewSettings(auth, client, public, given, catalog.Options{Form: form})
+	if form != "" && problem.Is(err, problem.ClientUnsupported) {
+		return
+	}
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	fmt.Fprintf(out, "%s\n", strings.TrimSpace(auth+" "+client+" "+form))
+	for _, s := range settings {
+		fmt.Fprintf(out, "  %s = %s (%s)\n", s.Name, s.Value.Text, strings.TrimSpace(s.Kind+" "+s.Description))
+		if (s.Kind == catalog.KindSecret) != s.Value.Secret {
+			t.Errorf("%s is %s and its value hidden: %v", s.Name, s.Kind, s.Value.Secret)
+		}
 	}
 }
 
@@ -157,7 +195,8 @@ func TestMatchRefuses(t *testing.T) {
 		group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg/databases":    "nearest: postgres-flexible",
 		group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg/databases/":   "nearest: postgres-flexible",
 		group + "/providers/Microsoft.Cache/redis/c/databases/zero":                    "[0-9]",
-		group + "/providers/Microsoft.Storage/storageAccounts/a/queueServices/default": "nearest: storage-blob",
+		group + "/providers/Microsoft.Storage/storageAccounts/a/tapeServices/default":  "nearest: storage-blob",
+		group + "/providers/Microsoft.Storage/storageAccounts/a/queueServices/default": "storage-queue can be previewed",
 		group + "/providers/Microsoft.Storage/storageAccounts/a/blobServices/other":    "blobServices/default",
 		group + "/providers/Microsoft.Web/sites/s":                                     "storage-blob",
 		group + "/providers": "redis",

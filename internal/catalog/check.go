@@ -21,14 +21,13 @@ const (
 	FactPrincipalID    = "principalId"
 	FactSubscriptionID = "subscriptionId"
 	FactResourceGroup  = "resourceGroup"
+	FactManagement     = "management" // address of the cloud's resource manager, without a slash at its end
 )
 
 // requestFacts tells which facts come with a request and whether they are secret.
-func requestFacts() map[string]bool {
-	return map[string]bool{
-		FactUserName: false, FactPassword: true, FactClientID: false, FactClientSecret: true, FactTenantID: false,
-		FactPrincipalID: false, FactSubscriptionID: false, FactResourceGroup: false,
-	}
+var requestFacts = map[string]bool{
+	FactUserName: false, FactPassword: true, FactClientID: false, FactClientSecret: true, FactTenantID: false,
+	FactPrincipalID: false, FactSubscriptionID: false, FactResourceGroup: false, FactManagement: false,
 }
 
 // Kinds of a setting.
@@ -48,38 +47,56 @@ var (
 		"springCloudAzure<4.0":  "For Spring Cloud Azure version 3.x and below.",
 		"springCloudAzure>=4.0": "For Spring Cloud Azure version 4.0 and above.",
 	}
+	// audiences are the kinds of resource that a token can be made for.
+	audiences = []string{
+		"", "appconfig", "cognitive", "eventhubs", "management", "ossrdbms", "redis", "servicebus", "signalr", "sql", "storage", "vault", "webpubsub",
+	}
 	guid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 )
 
 // check collects everything wrong with a file.
 func (t *Target) check() error {
 	var all []error
-	for _, part := range []func() []error{t.checkIdentity, t.checkPlaces, t.checkReferences, t.checkRoles, t.checkRules, t.checkPairs} {
+	for _, part := range []func() []error{t.checkIdentity, t.checkID, t.checkPlaces, t.checkPreview, t.checkReferences, t.checkRoles, t.checkRules, t.checkPairs} {
 		all = append(all, part()...)
 	}
 	return errors.Join(all...)
 }
 
 func (t *Target) checkIdentity() (bad []error) {
-	for what, value := range map[string]string{"name": t.Name, "display": t.Display, "protocol": t.Protocol, "namespace": t.Namespace, "apiVersion": t.APIVersion} {
+	needed := map[string]string{"name": t.Name, "display": t.Display, "protocol": t.Protocol}
+	if len(t.Types) == 0 {
+		needed["namespace"], needed["apiVersion"] = t.Namespace, t.APIVersion
+	}
+	for what, value := range needed {
 		if value == "" {
 			bad = append(bad, fmt.Errorf("%s is empty", what))
 		}
 	}
-	if len(t.ID) == 0 || len(t.Auth) == 0 || len(t.Clients) == 0 {
+	if (len(t.ID) == 0) != (len(t.Types) > 0) || len(t.Auth) == 0 || len(t.Clients) == 0 {
 		bad = append(bad, errors.New("id, auth or clients is empty"))
 	}
+	if t.Status != "" && t.Status != StatusPreview {
+		bad = append(bad, fmt.Errorf("status %q is unknown", t.Status))
+	}
+	if !slices.Contains(audiences, t.Audience) {
+		bad = append(bad, fmt.Errorf("audience %q is unknown", t.Audience))
+	}
+	for auth := range t.Auth {
+		if !slices.Contains(authTypes, auth) {
+			bad = append(bad, fmt.Errorf("auth type %q is unknown", auth))
+		}
+	}
+	return bad
+}
+
+func (t *Target) checkID() (bad []error) {
 	for _, p := range t.ID {
 		if p.Type == "" || (p.Fixed == "") == (p.Fact == "") || (p.Fact == "") != (p.Option == "") {
 			bad = append(bad, fmt.Errorf("part %q of the id needs either a fact with an option or a fixed name", p.Type))
 		}
 		if _, err := regexp.Compile(p.Pattern); err != nil {
 			bad = append(bad, fmt.Errorf("part %q of the id: %w", p.Type, err))
-		}
-	}
-	for auth := range t.Auth {
-		if !slices.Contains(authTypes, auth) {
-			bad = append(bad, fmt.Errorf("auth type %q is unknown", auth))
 		}
 	}
 	return bad
@@ -110,8 +127,19 @@ func (t *Target) checkPlaces() (bad []error) {
 		}
 		bad = append(bad, t.checkTemplate("pattern of "+name, d.Match)...)
 	}
-	for name, text := range t.Preview.Facts {
-		bad = append(bad, t.checkTemplate("preview of "+name, strings.ReplaceAll(text, "{suffix}", ""))...)
+	return bad
+}
+
+// checkPreview holds that a preview's templates name what a preview knows.
+func (t *Target) checkPreview() (bad []error) {
+	known := func(name string) bool { return t.knows(name) || t.previewName(name) || t.place(name) }
+	for name, list := range t.Preview.Facts {
+		if !t.knows(name) {
+			bad = append(bad, fmt.Errorf("preview makes the unknown fact %q", name))
+		}
+		for _, text := range list {
+			bad = append(bad, checkTemplate("preview of "+name, text, known)...)
+		}
 	}
 	return bad
 }
@@ -125,7 +153,7 @@ func (t *Target) checkReferences() (bad []error) {
 	}
 	if t.Firewall != nil {
 		facts["firewall"], resources["firewall"] = t.Firewall.When.Fact, t.Firewall.Of
-		if t.Firewall.Style != StyleRules && t.Firewall.Style != StyleAddresses {
+		if !slices.Contains([]string{StyleRules, StyleAddresses, StyleRuleSet}, t.Firewall.Style) {
 			bad = append(bad, fmt.Errorf("firewall style %q is unknown", t.Firewall.Style))
 		}
 	}
@@ -134,7 +162,7 @@ func (t *Target) checkReferences() (bad []error) {
 		facts["dbuser database"], facts["dbuser owner"] = t.DBUser.Database, t.DBUser.Owner
 	}
 	if t.Access != nil {
-		resources["access"] = t.Access.Of
+		resources["access"], facts["access"] = t.Access.Of, t.Access.When.Fact
 		if len(t.Access.Policies) == 0 {
 			bad = append(bad, errors.New("access has no policy"))
 		}
@@ -146,6 +174,9 @@ func (t *Target) checkReferences() (bad []error) {
 		if fact != "" && !t.knows(fact) {
 			bad = append(bad, fmt.Errorf("%s names the unknown fact %q", where, fact))
 		}
+	}
+	if t.Roles.Of == "" && len(t.Roles.Known) == 0 {
+		delete(resources, "roles") // nothing is granted by role
 	}
 	for where, of := range resources {
 		if _, ok := t.Resources[of]; !ok {
@@ -167,8 +198,10 @@ func (t *Target) checkRoles() (bad []error) {
 		}
 	}
 	for auth, how := range t.Auth {
-		if _, ok := t.Keys[how.Key]; how.Key != "" && !ok {
-			bad = append(bad, fmt.Errorf("auth type %s names the unknown key %q", auth, how.Key))
+		for _, key := range append([]string{how.Key}, how.With...) {
+			if _, ok := t.Keys[key]; key != "" && !ok {
+				bad = append(bad, fmt.Errorf("auth type %s names the unknown key %q", auth, key))
+			}
 		}
 	}
 	return bad
@@ -177,6 +210,9 @@ func (t *Target) checkRoles() (bad []error) {
 func (t *Target) checkRules() (bad []error) {
 	for _, rule := range t.Rules {
 		bad = append(bad, t.checkPair(rule.Auth, rule.Clients)...)
+		if !slices.Contains(t.forms(), rule.Form) {
+			bad = append(bad, fmt.Errorf("form %q is unknown", rule.Form))
+		}
 		for _, row := range rule.Rows {
 			bad = append(bad, t.checkRow(row)...)
 		}
@@ -217,40 +253,58 @@ func (t *Target) checkRow(row Row) (bad []error) {
 	if row.Kind != "" && (row.Kind != KindPlain || t.kind(Row{Value: row.Value}) == KindSecret) {
 		bad = append(bad, fmt.Errorf("%s: kind %q cannot be set", row.Name, row.Kind))
 	}
+	if d := row.Differs; d != nil && (d.Why == "" || d.Name == "" && d.Documented == "") {
+		bad = append(bad, fmt.Errorf("%s: a difference needs a reason, and a name or a value", row.Name))
+	}
 	for _, text := range row.Value {
 		bad = append(bad, t.checkTemplate(row.Name, text)...)
 	}
 	return bad
 }
 
-func (t *Target) checkTemplate(where, text string) (bad []error) {
+func (t *Target) checkTemplate(where, text string) []error {
+	return checkTemplate(where, text, t.knows)
+}
+
+func checkTemplate(where, text string, known func(string) bool) (bad []error) {
 	if _, err := pieces(text); err != nil {
 		return []error{fmt.Errorf("%s: %w", where, err)}
 	}
 	for _, name := range placeholders(text) {
-		if !t.knows(name) {
+		if !known(name) {
 			bad = append(bad, fmt.Errorf("%s: placeholder {%s} is unknown", where, name))
 		}
 	}
 	return bad
 }
 
+// forms are the words a rule's form may be.
+func (t *Target) forms() []string {
+	return append(append([]string{""}, t.Types...), sortedKeys(t.Forms)...)
+}
+
 // checkPairs holds that every auth type has rows for every client type, or a reason why not.
 func (t *Target) checkPairs() (bad []error) {
 	for auth := range t.Auth {
 		for _, client := range t.Clients {
-			rows, why := t.rows(auth, client), t.gap(auth, client)
-			if (len(rows) == 0) == (why == "") {
+			if (len(t.rows(auth, client, "")) == 0) == (t.gap(auth, client) == "") {
 				bad = append(bad, fmt.Errorf("%s with %s needs either settings or a reason", auth, client))
 			}
-			names := map[string]bool{}
-			for _, row := range rows {
-				if names[strings.ToLower(row.Name)] {
-					bad = append(bad, fmt.Errorf("%s with %s writes %s twice", auth, client, row.Name))
-				}
-				names[strings.ToLower(row.Name)] = true
+			for _, form := range t.forms() {
+				bad = append(bad, checkTwice(auth, client, t.rows(auth, client, form))...)
 			}
 		}
+	}
+	return bad
+}
+
+func checkTwice(auth, client string, rows []Row) (bad []error) {
+	names := map[string]bool{}
+	for _, row := range rows {
+		if names[strings.ToLower(row.Name)] {
+			bad = append(bad, fmt.Errorf("%s with %s writes %s twice", auth, client, row.Name))
+		}
+		names[strings.ToLower(row.Name)] = true
 	}
 	return bad
 }
@@ -263,18 +317,26 @@ func (t *Target) knows(fact string) bool {
 
 // secretFact tells whether a fact exists, and whether it is secret.
 func (t *Target) secretFact(fact string) (secret, ok bool) {
-	if secret, ok = requestFacts()[fact]; ok {
+	if secret, ok = requestFacts[fact]; ok {
 		return secret, true
 	}
-	if _, ok = t.Keys[fact]; ok {
-		return true, true
+	if key, ok := t.Keys[fact]; ok {
+		return !key.Open, true
 	}
-	if _, ok = t.Facts[fact]; ok {
-		return false, true
+	if d, ok := t.Derived[fact]; ok {
+		secret, _ = t.secretFact(d.From)
+		return secret, true
 	}
-	if _, ok = t.Derived[fact]; ok {
-		return false, true
+	for _, open := range []bool{has(t.Facts, fact), has(t.Given, fact)} {
+		if open {
+			return false, true
+		}
 	}
 	named := func(p Part) bool { return p.Fact == fact }
 	return false, fact != "" && slices.ContainsFunc(t.ID, named)
+}
+
+func has[V any](m map[string]V, name string) bool {
+	_, ok := m[name]
+	return ok
 }

@@ -93,7 +93,7 @@ func TestReadNamesTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.targets[0].Settings("secret", "go", connection.Facts{"host": connection.Plain("{h}")}, Options{})
+	s, err := c.Targets()[0].Settings("secret", "go", connection.Facts{"host": connection.Plain("{h}")}, Options{})
 	if err != nil || s[0].Value.Text != "{h}:{}" {
 		t.Errorf("%v %v", s, err)
 	}

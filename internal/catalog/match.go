@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/patchbay/patchbay/internal/connection"
@@ -19,27 +20,66 @@ type Match struct {
 }
 
 // Match finds the target an id belongs to, types compared folded.
-// *problem.Error TARGET_UNSUPPORTED when there is none.
+// *problem.Error TARGET_UNSUPPORTED when there is none, or when no connection can be
+// made to it.
 func (c *Catalog) Match(id string) (*Match, error) {
+	m, err := c.find(id)
+	if err == nil && m.Target.Status == StatusPreview {
+		return nil, c.previewOnly(id, m.Target)
+	}
+	return m, err
+}
+
+// find is Match for every target, whatever its status.
+func (c *Catalog) find(id string) (*Match, error) {
 	segments := strings.Split(strings.Trim(id, "/"), "/")
 	at := lastIndexFold(segments, "providers")
 	if at < 0 || at+1 >= len(segments) {
 		return nil, c.unsupported(id, "")
 	}
 	head, tail := segments[:at+2], segments[at+2:]
-	for _, t := range c.targets {
-		if !strings.EqualFold(head[at+1], t.Namespace) || !t.typed(tail) {
-			continue
+	var found *entry
+	for _, e := range c.entries {
+		if strings.EqualFold(head[at+1], e.head.Namespace) && e.head.typed(tail) && (found == nil || e.head.takes(AnyKind)) {
+			found = &e
 		}
-		m := &Match{Target: t, ID: id, Facts: connection.Facts{}, head: head, tail: tail}
-		return m, m.read()
 	}
-	return nil, c.unsupported(id, typeOf(head[at+1], tail))
+	if found == nil {
+		return nil, c.unsupported(id, typeOf(head[at+1], tail))
+	}
+	m := &Match{Target: found.whole(), ID: id, Facts: connection.Facts{}, head: head, tail: tail}
+	return m, m.read()
+}
+
+func (t *Target) takes(kind string) bool {
+	return slices.ContainsFunc(t.Kinds, func(k string) bool { return strings.EqualFold(k, kind) })
+}
+
+// OfKind returns the target for an account of that kind: a match by id cannot tell
+// the targets of one ARM type apart. Without such a target it is the one given.
+func (c *Catalog) OfKind(t *Target, kind string) *Target {
+	for _, e := range c.entries {
+		if e.head.Type() == t.Type() && e.head.takes(kind) {
+			return e.whole()
+		}
+	}
+	return t
+}
+
+// OfType returns the target for a word of targetService.type that stands for
+// something without an ARM id.
+func (c *Catalog) OfType(word string) (*Target, bool) {
+	for _, e := range c.entries {
+		if slices.ContainsFunc(e.head.Types, func(w string) bool { return strings.EqualFold(w, word) }) {
+			return e.whole(), true
+		}
+	}
+	return nil, false
 }
 
 // typed tells whether the tail has the target's types and as many names.
 func (t *Target) typed(tail []string) bool {
-	if len(tail) != 2*len(t.ID) {
+	if len(tail) != 2*len(t.ID) || len(tail) == 0 {
 		return false
 	}
 	for i, part := range t.ID {
@@ -125,13 +165,9 @@ func (t *Target) IDTemplate() string {
 
 // unsupported lists what there is, the likeliest first.
 func (c *Catalog) unsupported(id, given string) error {
-	var known []string
-	for _, t := range c.targets {
-		known = append(known, t.Name+" ("+t.Type()+")")
-	}
-	p := problem.New(problem.TargetUnsupported, id, "%q is not the id of a target; there are %s", id, strings.Join(known, ", "))
+	p := problem.New(problem.TargetUnsupported, id, "%q is not the id of a target; there are %s", id, c.ready())
 	if given != "" {
-		p.Detail = fmt.Sprintf("no target has the type %s; there are %s", given, strings.Join(known, ", "))
+		p.Detail = fmt.Sprintf("no target has the type %s; there are %s", given, c.ready())
 	}
 	if near := c.nearType(given); near != nil {
 		p.Detail += "; nearest: " + near.Name
@@ -140,15 +176,32 @@ func (c *Catalog) unsupported(id, given string) error {
 	return p
 }
 
+// previewOnly refuses a target whose settings are known and nothing else.
+func (c *Catalog) previewOnly(id string, t *Target) error {
+	return problem.New(problem.TargetUnsupported, id, "%s can be previewed, but no connection can be made to it yet; there are %s", t.Name, c.ready()).
+		WithFix("see the settings it would get: patchbay preview %s --auth-type %s --client-type %s", t.Name, t.AuthTypes()[0], t.Clients[0])
+}
+
+// ready lists the targets that connections can be made to.
+func (c *Catalog) ready() string {
+	var known []string
+	for _, e := range c.entries {
+		if e.head.Status != StatusPreview {
+			known = append(known, e.head.Name+" ("+e.head.Type()+")")
+		}
+	}
+	return strings.Join(known, ", ")
+}
+
 // nearType is the target whose type has most in common with the given one, at
 // least the namespace.
 func (c *Catalog) nearType(given string) *Target {
 	var best *Target
 	most := 0
-	for _, t := range c.targets {
-		n := common(strings.ToLower(given), strings.ToLower(t.Type()))
-		if n > most && n >= len(t.Namespace) {
-			best, most = t, n
+	for _, e := range c.entries {
+		n := common(strings.ToLower(given), strings.ToLower(e.head.Type()))
+		if n > most && n >= len(e.head.Namespace) && e.head.Status != StatusPreview {
+			best, most = e.head, n
 		}
 	}
 	return best

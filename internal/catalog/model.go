@@ -10,20 +10,26 @@ import (
 type Target struct {
 	Name       string              `yaml:"name"`     // postgres-flexible
 	Display    string              `yaml:"display"`  // for people
+	Status     string              `yaml:"status"`   // empty when connections can be made, else StatusPreview
 	Protocol   string              `yaml:"protocol"` // which probe knocks
 	Namespace  string              `yaml:"namespace"`
 	APIVersion string              `yaml:"apiVersion"`
 	ID         []Part              `yaml:"id"`        // the tail of its ARM id, outermost first
+	Kinds      []string            `yaml:"kinds"`     // kinds of the account, where several targets have one id; AnyKind takes the rest
+	Types      []string            `yaml:"types"`     // words of targetService.type, where there is no ARM id; one linker each
+	Given      map[string]string   `yaml:"given"`     // facts that come with the request, with help
 	Resources  map[string]Resource `yaml:"resources"` // what is read
 	Facts      map[string]Place    `yaml:"facts"`
 	Keys       map[string]KeyPlace `yaml:"keys"`    // secret facts that an action hands out
 	Derived    map[string]Derived  `yaml:"derived"` // facts taken out of other facts
 	Preview    Preview             `yaml:"preview"`
 
-	Stopped      *Stopped `yaml:"stopped"`
-	PublicAccess Switch   `yaml:"publicAccess"` // all public traffic is denied
-	KeyAccess    Switch   `yaml:"keyAccess"`    // passwords or keys do not work
-	Firewall     *Wall    `yaml:"firewall"`
+	Stopped         *Stopped `yaml:"stopped"`
+	PublicAccess    Switch   `yaml:"publicAccess"` // all public traffic is denied
+	KeyAccess       Switch   `yaml:"keyAccess"`    // passwords or keys do not work
+	Firewall        *Wall    `yaml:"firewall"`
+	ServiceEndpoint string   `yaml:"serviceEndpoint"` // what a subnet must offer; empty when there is no such way in
+	PrivateLink     []string `yaml:"privateLink"`     // group ids of its private endpoints
 
 	Audience string    `yaml:"audience"` // kind of resource an identity's token is made for
 	Roles    Roles     `yaml:"roles"`
@@ -31,11 +37,19 @@ type Target struct {
 	Features []Feature `yaml:"features"` // switches an identity needs
 	DBUser   *DBUser   `yaml:"dbuser"`
 
-	Auth    map[string]Auth `yaml:"auth"`
-	Clients []string        `yaml:"clients"`
-	Without []Gap           `yaml:"without"`
-	Rules   []Rule          `yaml:"settings"`
+	Auth    map[string]Auth   `yaml:"auth"`
+	Clients []string          `yaml:"clients"`
+	Without []Gap             `yaml:"without"`
+	Forms   map[string]string `yaml:"forms"` // special connections with settings of their own, with what they are
+	Rules   []Rule            `yaml:"settings"`
 }
+
+// StatusPreview marks a target whose settings are known, but that no connection
+// can be made to.
+const StatusPreview = "preview"
+
+// AnyKind among a target's kinds stands for every kind that no other target names.
+const AnyKind = "*"
 
 // Part is one type and name of the id.
 type Part struct {
@@ -68,19 +82,25 @@ type KeyPlace struct {
 	Of     string `yaml:"of"`
 	Action string `yaml:"action"`
 	At     string `yaml:"at"`
+	Open   bool   `yaml:"open"` // no secret, though it comes with one
 }
 
-// Derived is the first group of a pattern that matches all of another fact. The
-// pattern may hold placeholders.
+// Derived is the first group of a pattern that matches all of another fact, where
+// the fact is not known otherwise. The pattern may hold placeholders. What is taken
+// out of a secret is secret.
 type Derived struct {
 	From  string `yaml:"from"`
 	Match string `yaml:"match"`
 }
 
-// Preview says how facts follow from names and the cloud's suffix where no cloud is asked.
+// Preview says how facts follow from names and the cloud's suffix where no cloud is
+// asked. A fact's templates may name {suffix}, the words of the cloud, the names
+// below and other facts.
 type Preview struct {
-	Suffix string            `yaml:"suffix"` // kind of host suffix
-	Facts  map[string]string `yaml:"facts"`
+	Suffix string                       `yaml:"suffix"` // kind of host suffix
+	Clouds map[string]map[string]string `yaml:"clouds"` // by cloud, further words
+	Names  map[string]string            `yaml:"names"`  // names asked for in a preview only, with help
+	Facts  map[string]Templates         `yaml:"facts"`  // the last template says what to ask for
 }
 
 // Stopped tells a stopped target by its state and the action that starts it.
@@ -101,6 +121,7 @@ type Switch struct {
 const (
 	StyleRules     = "rules"     // named child resources
 	StyleAddresses = "addresses" // entries of an array on the resource
+	StyleRuleSet   = "ruleset"   // entries of the one rule set below the resource
 )
 
 // Wall is the target's firewall and when opening it matters.
@@ -132,8 +153,9 @@ type Role struct {
 
 // Access is a grant that is not Azure RBAC; the first policy is the default.
 type Access struct {
-	Of       string   `yaml:"of"`
-	Policies []string `yaml:"policies"`
+	Of       string    `yaml:"of"`
+	Policies []string  `yaml:"policies"`
+	When     Condition `yaml:"when"` // instead of roles when it holds; without a condition always
 }
 
 // Feature is a switch on the target.
@@ -153,8 +175,9 @@ type DBUser struct {
 
 // Auth is how one auth type works with the target.
 type Auth struct {
-	Given bool   `yaml:"given"` // the user gives name and password
-	Key   string `yaml:"key"`   // the fact that is the fetched key
+	Given bool     `yaml:"given"` // the user gives name and password
+	Key   string   `yaml:"key"`   // the fact that is the fetched key
+	With  []string `yaml:"with"`  // further facts out of the same answer
 }
 
 // Gap says why some pairs have no settings.
@@ -168,6 +191,7 @@ type Gap struct {
 type Rule struct {
 	Auth    []string `yaml:"auth"`
 	Clients []string `yaml:"clients"`
+	Form    string   `yaml:"form"` // one of the target's forms or types; empty for the ordinary connection
 	Rows    []Row    `yaml:"rows"`
 }
 
@@ -178,6 +202,14 @@ type Row struct {
 	Value   Templates `yaml:"value"`
 	Kind    string    `yaml:"kind"`    // only where it does not follow from the placeholders
 	Variant string    `yaml:"variant"` // which generation of a library reads it
+	Differs *Differs  `yaml:"differs"` // where the documentation has something else
+}
+
+// Differs is what the documentation has in a row's place, in its own placeholders.
+type Differs struct {
+	Name       string `yaml:"name"`       // empty when it is the same
+	Documented string `yaml:"documented"` // value; empty when it is the same
+	Why        string `yaml:"why"`
 }
 
 // Templates are ways to write one value: the first whose facts are all known is taken.

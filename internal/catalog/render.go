@@ -24,12 +24,13 @@ type Options struct {
 	Infix      string            // goes into the names of a further connection of the same target
 	Custom     map[string]string // own names, by default name
 	Connection map[string]string // further options of connection strings
+	Form       string            // one of the target's forms or types; empty for the ordinary connection
 }
 
 // Settings renders the rows of a pair from facts. A fact that is needed and not
 // known is an error; so is a value the notation cannot carry.
 func (t *Target) Settings(auth, client string, facts connection.Facts, o Options) ([]Setting, error) {
-	rows, err := t.Rows(auth, client)
+	rows, err := t.rowsOf(auth, client, o.Form)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +53,13 @@ func (t *Target) Settings(auth, client string, facts connection.Facts, o Options
 }
 
 // Rows returns the rows of a pair; *problem.Error AUTH_UNSUPPORTED or CLIENT_UNSUPPORTED when there are none.
-func (t *Target) Rows(auth, client string) ([]Row, error) {
+func (t *Target) Rows(auth, client string) ([]Row, error) { return t.rowsOf(auth, client, "") }
+
+func (t *Target) rowsOf(auth, client, form string) ([]Row, error) {
 	if _, ok := t.Auth[auth]; !ok {
 		return nil, t.authUnsupported(auth, t.AuthTypes())
 	}
-	rows := t.rows(auth, ClientType(client))
+	rows := t.rows(auth, ClientType(client), form)
 	if len(rows) > 0 {
 		return rows, nil
 	}
@@ -81,10 +84,13 @@ func ClientType(wire string) string {
 	return wire
 }
 
-func (t *Target) rows(auth, client string) []Row {
+// rows are those of a form. The ordinary connection of a target that takes several
+// linkers is all of them together; a rule without a form belongs to each.
+func (t *Target) rows(auth, client, form string) []Row {
 	var rows []Row
 	for _, rule := range t.Rules {
-		if slices.Contains(rule.Auth, auth) && slices.Contains(rule.Clients, client) {
+		meant := rule.Form == form || form == "" && slices.Contains(t.Types, rule.Form) || rule.Form == "" && slices.Contains(t.Types, form)
+		if meant && slices.Contains(rule.Auth, auth) && slices.Contains(rule.Clients, client) {
 			rows = append(rows, rule.Rows...)
 		}
 	}
@@ -110,7 +116,7 @@ func (t *Target) render(row Row, facts connection.Facts, extra map[string]string
 	if names := placeholders(template); len(names) == 1 && template == "{"+names[0]+"}" && facts[names[0]].From != nil {
 		return facts[names[0]], nil
 	}
-	text, err := fill(template, facts, g.Quote)
+	text, err := fill(template, facts, g.In)
 	if err != nil {
 		return connection.Value{}, cannotCarry(row, g, err)
 	}
@@ -143,27 +149,30 @@ func choose(templates Templates, facts connection.Facts) (template, missing stri
 	return "", missing
 }
 
-// fill replaces each placeholder by its quoted value.
-func fill(template string, facts connection.Facts, quote func(string) (string, error)) (string, error) {
+// fill replaces each placeholder by its quoted value. before is the template up to
+// the placeholder, with a NUL for each earlier one.
+func fill(template string, facts connection.Facts, quote func(before, value string) (string, error)) (string, error) {
 	parts, err := pieces(template)
 	if err != nil {
 		return "", err
 	}
-	var out strings.Builder
+	var out, before strings.Builder
 	for _, p := range parts {
 		if p.fact == "" {
 			out.WriteString(p.text)
+			before.WriteString(p.text)
 			continue
 		}
 		value := facts[p.fact]
 		if value.From != nil {
 			return "", fmt.Errorf("{%s} is known after apply only", p.fact)
 		}
-		quoted, err := quote(value.Text)
+		quoted, err := quote(before.String(), value.Text)
 		if err != nil {
 			return "", fmt.Errorf("the value of {%s}: %w", p.fact, err)
 		}
 		out.WriteString(quoted)
+		before.WriteByte(0)
 	}
 	return out.String(), nil
 }

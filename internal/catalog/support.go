@@ -6,22 +6,34 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
 // Support is one row of the matrix of supported pairs.
 type Support struct {
-	Target      string
-	AuthTypes   []string
-	ClientTypes []string
+	Target, Display string
+	ID              []Part // the tail of its ARM id
+	IDTemplate      string // all of it, with the command line's options in braces
+	AuthTypes       []string
+	ClientTypes     []string
+	KeysFetched     bool // secret authentication fetches the key, none is given
 }
 
-// Support returns the matrix, one row per target. ready limits the auth types to
-// those that can be carried out; nil keeps every one the files hold.
+// Support returns the matrix, one row per target, from the heads of the files alone.
+// ready limits the auth types to those that can be carried out, and the targets to
+// those that connections can be made to; nil keeps every one the files hold.
 func (c *Catalog) Support(ready []string) []Support {
 	var rows []Support
-	for _, t := range c.targets {
-		row := Support{Target: t.Name, ClientTypes: slices.Clone(t.Clients)}
+	for _, e := range c.entries {
+		t := e.head
+		if ready != nil && t.Status == StatusPreview {
+			continue
+		}
+		row := Support{
+			Target: t.Name, Display: t.Display, ID: slices.Clone(t.ID), IDTemplate: t.IDTemplate(),
+			ClientTypes: slices.Clone(t.Clients), KeysFetched: t.Auth[connection.AuthSecret].Key != "",
+		}
 		for _, auth := range t.AuthTypes() {
 			if ready == nil || slices.Contains(ready, auth) {
 				row.AuthTypes = append(row.AuthTypes, auth)
@@ -47,7 +59,7 @@ func (t *Target) AuthTypes() []string {
 func (t *Target) ClientTypes(auth string) []string {
 	var out []string
 	for _, client := range t.Clients {
-		if len(t.rows(auth, client)) > 0 {
+		if len(t.rows(auth, client, "")) > 0 {
 			out = append(out, client)
 		}
 	}
@@ -117,8 +129,14 @@ func OneOf(given string, allowed []string) string {
 // Nearest returns the word of a list that was most likely meant, or "".
 func Nearest(given string, allowed []string) string {
 	best, most := "", len([]rune(given))/2+1
+	meant := strings.ToLower(given)
 	for _, word := range allowed {
-		if d := distance([]rune(strings.ToLower(given)), []rune(strings.ToLower(word))); d < most {
+		low := strings.ToLower(word)
+		d := distance([]rune(meant), []rune(low))
+		if len(given) > 2 && strings.Contains(low, meant) {
+			d = min(d, 1) // "mysql" is mysql-flexible
+		}
+		if d < most {
 			best, most = word, d
 		}
 	}

@@ -54,7 +54,7 @@ func placeholders(template string) []string {
 
 // pattern is the derived fact's pattern with the facts in their places.
 func (d Derived) pattern(facts connection.Facts) (*regexp.Regexp, error) {
-	literal := func(value string) (string, error) { return regexp.QuoteMeta(value), nil }
+	literal := func(_, value string) (string, error) { return regexp.QuoteMeta(value), nil }
 	text, err := fill(d.Match, facts, literal)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (d Derived) pattern(facts connection.Facts) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// derive adds the facts that follow from others.
+// derive adds the facts that follow from others and are not known otherwise.
 func (t *Target) derive(facts connection.Facts) (connection.Facts, error) {
 	if len(t.Derived) == 0 {
 		return facts, nil
@@ -79,39 +79,16 @@ func (t *Target) derive(facts connection.Facts) (connection.Facts, error) {
 		out[name] = value
 	}
 	for name, d := range t.Derived {
+		if _, known := facts[name]; known {
+			continue
+		}
 		re, err := d.pattern(facts)
 		if err != nil {
 			return nil, fmt.Errorf("derive %s of %s: %w", name, t.Name, err)
 		}
 		if m := re.FindStringSubmatch(facts.Text(d.From)); m != nil && facts[d.From].From == nil {
-			out[name] = connection.Plain(m[1])
+			out[name] = connection.Value{Text: m[1], Secret: facts[d.From].Secret}
 		}
 	}
 	return out, nil
-}
-
-// PreviewFacts completes given facts by what follows from names and the cloud's
-// host suffix, for a look at settings without a cloud.
-func (t *Target) PreviewFacts(suffix string, given connection.Facts) (connection.Facts, error) {
-	facts := connection.Facts{"suffix": connection.Plain(suffix)}
-	for name, value := range given {
-		facts[name] = value
-	}
-	plain := func(value string) (string, error) { return value, nil }
-	for _, name := range sortedKeys(t.Preview.Facts) {
-		if _, known := facts[name]; known {
-			continue
-		}
-		template, missing := choose(Templates{t.Preview.Facts[name]}, facts)
-		if missing != "" {
-			continue
-		}
-		text, err := fill(template, facts, plain)
-		if err != nil {
-			return nil, fmt.Errorf("preview %s of %s: %w", name, t.Name, err)
-		}
-		facts[name] = connection.Plain(text)
-	}
-	delete(facts, "suffix")
-	return facts, nil
 }

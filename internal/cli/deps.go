@@ -23,6 +23,8 @@ type Deps struct {
 	Local    LocalCloud
 	Contexts Contexts
 	Serve    func(context.Context, ServeOptions, func(ReadyInfo)) error
+	// Preview renders settings from names alone, without a cloud.
+	Preview func(PreviewRequest) ([]PreviewSetting, error)
 	// Extra makes further commands of the root, such as hidden ones.
 	Extra func() []*cobra.Command
 	// Poll is the pause between two looks at an operation when its events cannot be
@@ -167,6 +169,22 @@ func WebApp() SourceCommand {
 		RuntimeFields: []string{"siteConfig.linuxFxVersion", "siteConfig.windowsFxVersion"},
 		APIVersion:    "2023-12-01",
 	}
+}
+
+// PreviewRequest is what preview asks for. Names are taken as they come, case aside
+// for target, auth type, client type and cloud.
+type PreviewRequest struct {
+	Target, AuthType, ClientType string
+	Cloud                        string            // empty means the public one
+	Connection                   string            // of a further connection; empty means the first
+	Facts                        map[string]string // by placeholder
+}
+
+// PreviewSetting is one setting of a preview; Kind is plain, templated or secret.
+type PreviewSetting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Kind  string `json:"kind"`
 }
 
 // ReadyInfo is what a client needs to use a cloud that has started.

@@ -70,7 +70,7 @@ func build(deps Deps) (*cobra.Command, *shell) {
 	for _, source := range sh.Sources {
 		root.AddCommand(newSource(sh, source))
 	}
-	root.AddCommand(newDrift(sh), newRepair(sh), newOperation(sh), newRest(sh), newLocal(sh),
+	root.AddCommand(newDrift(sh), newRepair(sh), newOperation(sh), newRest(sh), newPreview(sh), newLocal(sh),
 		newServe(sh), newContext(sh), newVersion(sh))
 	if deps.Extra != nil {
 		root.AddCommand(deps.Extra()...)

@@ -55,7 +55,7 @@ func (w *world) deps(env func(string) (string, bool), out, err *bytes.Buffer) De
 			}
 			return w.api, Defaults{Context: "local", Subscription: testSub, InProcess: w.inside}, nil
 		},
-		Local: w.local, Contexts: w.contexts, Poll: time.Millisecond,
+		Local: w.local, Contexts: w.contexts, Poll: time.Millisecond, Preview: fakePreview,
 		Serve: func(_ context.Context, o ServeOptions, ready func(ReadyInfo)) error {
 			w.served = o
 			ready(ReadyInfo{Endpoint: "https://127.0.0.1:9"})

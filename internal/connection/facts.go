@@ -11,6 +11,7 @@ const (
 	FactState     = "state"            // the target's own word for its state
 	FactStopped   = "stopped"          // "true" when that word means stopped
 	FactStart     = "startCommand"     // command that starts a stopped target
+	FactGone      = "gone"             // id of what is not there any more of the target, absent when all is
 	FactTarget    = "target"           // the catalog's name of the target
 	FactProtocol  = "protocol"         // which probe knocks: postgres, redis, blob
 	FactVersion   = "apiVersion"       // the api-version that reads and writes the target
@@ -20,6 +21,9 @@ const (
 	FactWall      = "firewall"         // "true" when its firewall shuts out all but what its rules let in
 	FactWallNote  = "firewallNote"     // why its rules may be without effect; absent when they have one
 	FactAddresses = "source.addresses" // outbound addresses of the source, separated by commas
+	// A user-assigned identity is known before the first write.
+	FactIdentity          = "identity.id"          // its ARM id
+	FactIdentityPrincipal = "identity.principalId" // its object id
 )
 
 // Text returns the text of a fact, "" when it is not known.

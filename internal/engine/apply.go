@@ -92,7 +92,7 @@ func (r *run) step(ctx context.Context, s plan.Step) error {
 	if err != nil {
 		note := problem.As(err)
 		_ = r.journal(ctx, ledger.Entry{Phase: ledger.PhaseFailed, Step: s.ID, Note: string(note.Code) + ": " + note.Error()})
-		return err
+		return r.forgive(changes, err)
 	}
 	return r.written(ctx, s, changes, states)
 }
@@ -166,27 +166,18 @@ func (r *run) stillNeeded(ctx context.Context, c *plan.Change) (bool, error) {
 	if len(rec.Owners) > 1 {
 		return false, r.release(ctx, c.Facet.Key)
 	}
+	if r.leaned(c) {
+		return false, nil
+	}
 	if c.Before.Unknown {
-		return r.dead(c)
+		return r.dead(ctx, c)
 	}
 	if c.Before.Exists && !plan.StillAs(r.Ledger, c.Before, rec) && !(r.op != nil && r.op.Force) {
 		c.Note = "changed since we wrote it"
+		r.spare(*c)
 		return false, r.release(ctx, c.Facet.Key)
 	}
 	return true, nil
-}
-
-// dead handles a removal at a place that cannot be looked into: a delete goes on
-// without it and names it, anything else fails.
-func (r *run) dead(c *plan.Change) (bool, error) {
-	p := problem.New(problem.TargetNoAnswer, c.Facet.Resource, "%s cannot be removed: %s", c.Facet.Key, c.Before.Why)
-	if r.op == nil || r.op.Verb != ledger.VerbDelete {
-		return false, p
-	}
-	r.outputs.mu.Lock()
-	defer r.outputs.mu.Unlock()
-	r.left = append(r.left, p.Detail)
-	return false, nil
 }
 
 func (r *run) record(ctx context.Context, k connection.Key) (*plan.Record, error) {

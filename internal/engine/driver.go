@@ -60,6 +60,8 @@ type Targets interface {
 	// Type is the catalog's name of the target (postgres-flexible); siblings share it.
 	Type(c *connection.Connection) string
 	// Facts reads the target and the source as the catalog says, each path at most once, in parallel.
+	// With SOURCE_NOT_FOUND, TARGET_NOT_FOUND and IDENTITY_NOT_FOUND come the facts of what is
+	// still there.
 	Facts(ctx context.Context, c *connection.Connection) (Facts, error)
 	// Derive is pure: the facets of a connection from its facts and secrets, scaffolding included.
 	Derive(c *connection.Connection, facts Facts, secrets connection.Secrets) ([]connection.Facet, error)

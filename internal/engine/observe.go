@@ -94,14 +94,19 @@ func pathID(k connection.Kind, path string) string { return string(k) + ":" + co
 // dry look without one.
 type run struct {
 	*Engine
-	uid     string
-	op      *ledger.Operation
-	lease   *ledger.Lease
-	view    *view
-	outputs outputs
-	left    []string          // what could not be finished nor undone, in words
-	reborn  map[string]string // principal ids an undo could not bring back -> their successors
-	moved   bool              // a right was granted whose effect is not proven
+	uid        string
+	op         *ledger.Operation
+	lease      *ledger.Lease
+	view       *view
+	outputs    outputs
+	left       []string           // what could not be finished nor undone, in words
+	leftFacets []connection.Facet // those of them that a delete could not remove
+	spared     []string           // what was left on purpose, in words
+	gone       string             // id of a place that is not there any more, "" when none is known
+	stopped    string             // id of a target that does not run
+	start      string             // command that makes it run
+	reborn     map[string]string  // principal ids an undo could not bring back -> their successors
+	moved      bool               // a right was granted whose effect is not proven
 }
 
 // plan observes what is wanted, remembered and owned, and computes the difference.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/patchbay/patchbay/internal/connection"
@@ -43,7 +44,7 @@ func (r *run) change(ctx context.Context) error {
 	if err != nil {
 		return r.fail(ctx, c, err)
 	}
-	p, err := r.planChange(r.Memo(ctx), c)
+	p, err := r.planChange(ctx, c)
 	if err == nil {
 		err = r.execute(ctx, p)
 	}
@@ -58,8 +59,9 @@ func (r *run) change(ctx context.Context) error {
 	}
 	c.State, c.Problem, c.Named = connection.StateSucceeded, nil, true
 	if r.moved {
-		r.op.Message = "The rights of the app's identity are in place and readable; that they already work on the data plane is not proven."
+		r.spared = append(r.spared, "The rights of the app's identity are in place and readable; that they already work on the data plane is not proven.")
 	}
+	r.op.Message = r.words()
 	return r.finish(ctx, ledger.Succeeded, c, nil)
 }
 
@@ -101,7 +103,8 @@ func (r *run) planChange(ctx context.Context, c *connection.Connection) (*plan.P
 	if err := r.Targets.Check(c, secrets); err != nil {
 		return nil, err
 	}
-	_, facets, err := r.derive(ctx, c, secrets)
+	memo := r.Memo(ctx)
+	_, facets, err := r.derive(memo, c, secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +117,12 @@ func (r *run) planChange(ctx context.Context, c *connection.Connection) (*plan.P
 	if err := r.Ledger.Claim(ctx, r.lease, r.uid, keys); err != nil {
 		return nil, storeProblem(err)
 	}
-	return r.plan(ctx, facets, r.contextOf(ctx, r.op.Before, c), modeOf(r.op.Verb, r.op.Force))
+	remembered, mode := r.contextOf(memo, r.op.Before, c), modeOf(r.op.Verb, r.op.Force)
+	p, err := r.plan(memo, facets, remembered, mode)
+	if err == nil && r.op.Verb == ledger.VerbRepair && blind(p) {
+		return r.planInside(ctx, memo, facets, remembered, mode)
+	}
+	return p, err
 }
 
 // secrets are those given with the operation laid over those kept.
@@ -137,20 +145,6 @@ func (r *run) secrets(ctx context.Context) (connection.Secrets, error) {
 		joined[slot] = s
 	}
 	return joined, nil
-}
-
-// contextOf derives the facets of the connection as it was, for the order of
-// removals. What cannot be derived any more is not needed: records carry the rest.
-func (e *Engine) contextOf(ctx context.Context, before, now *connection.Connection) []connection.Facet {
-	if before == nil || sameLogin(before.Properties, now.Properties) {
-		return nil
-	}
-	old := *before
-	_, facets, err := e.derive(ctx, &old, nil)
-	if err != nil {
-		return nil
-	}
-	return facets
 }
 
 // execute journals the plan, runs it and takes the scaffolding down. A failure is
@@ -192,23 +186,35 @@ const (
 	dismantlePause = 200 * time.Millisecond
 )
 
+// dismantle takes scaffolding down, all of it side by side: nothing leans on it any more.
 func (r *run) dismantle(ctx context.Context, strike []plan.Step) {
+	var wg sync.WaitGroup
 	for _, s := range strike {
-		s.Needs = nil
-		var err error
-		for try := 0; try < dismantleTries; try++ {
-			if err = r.step(ctx, s); err == nil || ctx.Err() != nil || halted(err) {
-				break
+		wg.Go(func() {
+			err := r.strike(ctx, s)
+			if err == nil {
+				return
 			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(dismantlePause << try):
-			}
-		}
-		if err != nil {
+			r.outputs.mu.Lock()
+			defer r.outputs.mu.Unlock()
 			r.left = append(r.left, describe(s.Changes)+": "+problem.As(err).Error())
+		})
+	}
+	wg.Wait()
+}
+
+// strike takes one step of scaffolding down, trying again when that fails.
+func (r *run) strike(ctx context.Context, s plan.Step) (err error) {
+	for try := range dismantleTries {
+		if err = r.step(ctx, s); err == nil || ctx.Err() != nil || halted(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(dismantlePause << try):
 		}
 	}
+	return err
 }
 
 // Outline prints a plan in one line for the journal.
@@ -240,6 +246,9 @@ func (r *run) claimOne(ctx context.Context, c plan.Change) error {
 	case err != nil:
 		return err
 	case c.Obsolete:
+		if c.Action == plan.Leave {
+			r.spare(c)
+		}
 		return r.release(ctx, c.Facet.Key)
 	case c.Facet.Scaffold || c.Action == plan.Leave:
 		return nil
@@ -248,34 +257,6 @@ func (r *run) claimOne(ctx context.Context, c plan.Change) error {
 	}
 	found := &plan.Record{Key: c.Facet.Key, Found: c.Action == plan.Found, Written: stamp(r.Ledger, c.Facet.Want), Outputs: c.Before.Outputs, Spelling: c.Before.Spelling}
 	return r.store(ctx, found)
-}
-
-// remove runs a delete.
-func (r *run) remove(ctx context.Context) error {
-	c := *r.op.Before
-	memo := r.Memo(ctx)
-	var remembered []connection.Facet
-	if secrets, err := r.secrets(ctx); err == nil {
-		old := c
-		if _, facets, err := r.derive(memo, &old, secrets); err == nil {
-			remembered = facets
-		}
-	}
-	p, err := r.plan(memo, nil, remembered, modeOf(r.op.Verb, r.op.Force))
-	if err == nil {
-		err = r.execute(ctx, p)
-	}
-	if err == nil {
-		err = r.claimQuiet(ctx, p)
-	}
-	if err != nil {
-		return r.fail(ctx, &c, err)
-	}
-	if len(r.left) > 0 && !r.op.Force {
-		return r.fail(ctx, &c, nil)
-	}
-	r.op.Message = strings.Join(r.left, "; ")
-	return r.finish(ctx, ledger.Succeeded, nil, nil)
 }
 
 // takeBack undoes an interrupted operation at somebody's wish.
@@ -335,7 +316,11 @@ func (r *run) again() string {
 	if r.op.Verb == ledger.VerbUpdate || r.op.Verb == ledger.VerbRepair {
 		return "patchbay repair --id " + r.op.Connection
 	}
-	return "patchbay webapp connection delete --yes --id " + r.op.Connection
+	again := deleteCommand(&connection.Connection{ID: r.op.Connection})
+	if r.start != "" {
+		again = r.start + " && " + again
+	}
+	return again
 }
 
 // releaseClaims lets go of what was claimed and never written; all of it when the

@@ -66,7 +66,7 @@ func (e *Engine) prepareChange(ctx context.Context, p *Prepared) error {
 	}
 	p.facts, p.facets, err = e.derive(ctx, c, p.secrets)
 	if err != nil {
-		return &Refused{Rights: e.Targets.Reads(c), Cause: err}
+		return e.refused(c, err)
 	}
 	p.Rights = e.rights(p.facets, e.Targets.Reads(c))
 	return nil
@@ -90,12 +90,15 @@ func (e *Engine) prepareExisting(ctx context.Context, p *Prepared) error {
 	if p.secrets, err = e.kept(ctx, p.Existing); err != nil && p.Verb == ledger.VerbRepair {
 		return err
 	}
+	if p.Verb == ledger.VerbDelete {
+		p.secrets = standIn(p.secrets)
+	}
 	var facets []connection.Facet
-	p.facts, p.facets, err = e.derive(ctx, p.Existing, p.secrets)
-	if err == nil {
+	p.facts, p.facets, err = e.deriveRemains(ctx, p.Existing, p.secrets)
+	if err == nil || p.Verb == ledger.VerbDelete {
 		facets = append(facets, p.facets...)
 	} else if p.Verb == ledger.VerbRepair {
-		return &Refused{Rights: e.Targets.Reads(p.Existing), Cause: err}
+		return e.refused(p.Existing, err)
 	}
 	records, err := e.Ledger.RecordsOf(ctx, p.Existing.UID)
 	if err != nil {
@@ -145,7 +148,7 @@ func sameLogin(a, b connection.Properties) bool {
 	if a.Auth == nil || b.Auth == nil {
 		return a.Auth == b.Auth
 	}
-	return a.Auth.Type == b.Auth.Type && a.Auth.Name == b.Auth.Name && a.Auth.ClientID == b.Auth.ClientID &&
+	return a.Auth.Type == b.Auth.Type && a.Auth.Name == b.Auth.Name && strings.EqualFold(a.Auth.ClientID, b.Auth.ClientID) &&
 		foldEqual(a.Target.ID, b.Target.ID) && a.Target.Endpoint == b.Target.Endpoint
 }
 
@@ -177,11 +180,12 @@ func (e *Engine) name(ctx context.Context, c *connection.Connection) error {
 }
 
 // derive reads the facts and derives the facets. A database user name that another
-// connection's source already owns is replaced by one that carries the source's hash.
+// connection has already given to somebody else is replaced by one that carries the
+// source's hash.
 func (e *Engine) derive(ctx context.Context, c *connection.Connection, secrets connection.Secrets) (Facts, []connection.Facet, error) {
 	facts, err := e.Targets.Facts(ctx, c)
 	if err != nil {
-		return nil, nil, err
+		return facts, nil, err
 	}
 	facets, err := e.deriveMarked(c, facts, secrets)
 	if err != nil || c.Properties.Auth == nil || c.Properties.Auth.UserName != "" {
@@ -191,7 +195,7 @@ func (e *Engine) derive(ctx context.Context, c *connection.Connection, secrets c
 		if f.Kind != connection.KindDBUser {
 			continue
 		}
-		taken, err := e.takenByOther(ctx, f.Key, c.UID)
+		taken, err := e.takenByOther(ctx, f, c.UID)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -216,13 +220,15 @@ func (e *Engine) deriveMarked(c *connection.Connection, facts Facts, secrets con
 	return facets, err
 }
 
-func (e *Engine) takenByOther(ctx context.Context, k connection.Key, uid string) (bool, error) {
-	records, err := e.Ledger.Records(ctx, []connection.Key{k})
+// takenByOther tells whether another connection has the user for somebody else.
+func (e *Engine) takenByOther(ctx context.Context, f connection.Facet, uid string) (bool, error) {
+	records, err := e.Ledger.Records(ctx, []connection.Key{f.Key})
 	if err != nil {
 		return false, storeProblem(err)
 	}
 	for _, r := range records {
-		if !r.OwnedBy(uid) && len(r.Owners) > 0 {
+		others := len(r.Owners) > 1 || len(r.Owners) > 0 && !r.OwnedBy(uid)
+		if others && !e.sameGrant(f, r) {
 			return true, nil
 		}
 	}

@@ -65,42 +65,24 @@ func (r *run) look(ctx context.Context, c *connection.Connection) ([]Finding, er
 		return []Finding{{Name: ItemExistence, Result: ResultFailure, Description: problem.As(err).Error(),
 			Code: string(problem.TargetMissing), Fix: deleteCommand(c)}}, nil
 	}
+	if problem.Is(err, problem.IdentityNotFound) {
+		return r.withoutIdentity(c, err), nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	p, err := r.planHolding(memo, facets, nil, plan.Mend, true)
+	p, err := r.planInside(ctx, memo, facets, nil, plan.Mend)
 	if err != nil {
 		return nil, err
 	}
-	raise, strike := scaffoldSteps(p.Steps)
-	scaffoldErr := r.apply(ctx, raise)
+	_, strike := scaffoldSteps(p.Steps)
 	defer r.dismantle(ctx, strike)
-	if ctx.Err() != nil || halted(scaffoldErr) {
-		return nil, scaffoldErr
-	}
-	// Look again from inside, past every memo.
-	if p, err = r.plan(ctx, facets, nil, plan.Mend); err != nil {
-		return nil, err
-	}
 	findings := r.Prober.Probe(ctx, c, facts, r.settingsThere(facets))
 	return r.compose(c, differences(p), findings, facets), nil
 }
 
 func deleteCommand(c *connection.Connection) string {
 	return "patchbay webapp connection delete --yes --id " + c.ID
-}
-
-// scaffoldSteps picks the steps that put scaffolding up and those that take it down.
-func scaffoldSteps(steps []plan.Step) (raise, strike []plan.Step) {
-	for _, s := range steps {
-		switch {
-		case s.Dismantle:
-			strike = append(strike, s)
-		case s.Changes[0].Facet.Scaffold:
-			raise = append(raise, s)
-		}
-	}
-	return raise, strike
 }
 
 // settingsThere are the values the app has now.

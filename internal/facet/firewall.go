@@ -52,6 +52,9 @@ type firewallRule struct {
 	Properties map[string]string `json:"properties"`
 }
 
+// ourRules is how the names of rules begin that a connection made.
+const ourRules = "patchbay_"
+
 type firewallBasis struct{ rules []firewallRule }
 
 func (b *firewallBasis) rule(name string) *firewallRule {
@@ -86,14 +89,30 @@ func (d *ServerFirewall) Read(ctx context.Context, facets []connection.Facet) (a
 	return &firewallBasis{all}, nil
 }
 
-// State finds the rule of our name. Why warns when a service that is open
-// without rules has none.
+// twin finds a rule of somebody else's that lets in the same range. One of another
+// connection does not count: it goes with that connection.
+func (b *firewallBasis) twin(shape ruleShape, f connection.Facet) *firewallRule {
+	start, end := known(f.Want, connection.AttrStart), known(f.Want, connection.AttrEnd)
+	for n := range b.rules {
+		r := &b.rules[n]
+		if start != "" && r.Properties[shape.start] == start && r.Properties[shape.end] == end && !strings.HasPrefix(strings.ToLower(lastName(r.ID, r.Name)), ourRules) {
+			return r
+		}
+	}
+	return nil
+}
+
+// State finds the rule of our name, or another one for the same range. Why warns when
+// a service that is open without rules has none.
 func (d *ServerFirewall) State(b any, f connection.Facet) connection.State {
 	basis, ok := b.(*firewallBasis)
 	if !ok {
 		return connection.State{}
 	}
 	rule := basis.rule(f.Name)
+	if rule == nil {
+		rule = basis.twin(d.shape, f)
+	}
 	if rule == nil {
 		state := connection.State{}
 		if d.shape.flips && len(basis.rules) == 0 {

@@ -193,3 +193,26 @@ func TestStorageSendsNeighboursBack(t *testing.T) {
 		t.Errorf("sent %s", s.Requests()[i].Body)
 	}
 }
+
+// A range that somebody else's rule lets in already is let in; a rule of another
+// connection goes with that one and does not count.
+func TestFirewallFindsTwins(t *testing.T) {
+	t.Parallel()
+	ours := wall(server, "patchbay_one", "198.51.100.7", "198.51.100.7")
+	for _, c := range []struct {
+		name, start, end string
+		found            bool
+	}{
+		{"office", "198.51.100.7", "198.51.100.7", true},
+		{"office", "198.51.100.0", "198.51.100.255", false},
+		{"patchbay_two", "198.51.100.7", "198.51.100.7", false},
+		{"Patchbay_Two", "198.51.100.7", "198.51.100.7", false},
+	} {
+		s := newServer(t)
+		d := facet.NewPostgresFirewall(s.Client())
+		s.Set(server+"/firewallRules/"+c.name, armtest.Object{"properties": armtest.Object{"startIpAddress": c.start, "endIpAddress": c.end}})
+		if got := drivertest.Observe(t, d, ours)[0]; got.Exists != c.found {
+			t.Errorf("%s %s-%s: %+v", c.name, c.start, c.end, got)
+		}
+	}
+}

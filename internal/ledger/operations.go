@@ -23,8 +23,9 @@ func (s *SQLite) Accept(ctx context.Context, op *Operation, c *connection.Connec
 	if err := completeOperation(&next, c); err != nil {
 		return fmt.Errorf("accept operation: %w", err)
 	}
-	next.Status, next.Accepted = Accepted, s.now().UTC()
+	next.Status = Accepted
 	err := s.write(ctx, "accept operation", func(tx *sql.Tx) error {
+		next.Accepted = s.now().UTC() // in here nobody else writes: times follow the order of acceptance
 		if err := admit(ctx, tx, &next); err != nil {
 			return err
 		}

@@ -320,7 +320,10 @@ func TestTokens(t *testing.T) {
 	}
 	w.as(slash).must(200, "GET", w.group, coreAPI, nil)
 	w.lever(doc{"action": "expireTokens"})
-	w.refused(401, "ExpiredAuthenticationToken", "GET", w.group, coreAPI, nil)
+	a := w.refused(401, "ExpiredAuthenticationToken", "GET", w.group, coreAPI, nil)
+	if challenge := a.header.Get("WWW-Authenticate"); !strings.Contains(challenge, `error="insufficient_claims", claims="`) {
+		t.Errorf("a withdrawn token is challenged with %q", challenge)
+	}
 	w.as(w.signIn(w.ready.ClientID, w.ready.ClientSecret)).must(200, "GET", w.group, coreAPI, nil)
 }
 

@@ -1,5 +1,7 @@
 package problem
 
+//go:generate go test . -run TestErrorsPage -update
+
 // Entry is one row of the registry.
 type Entry struct {
 	Code    Code
@@ -42,6 +44,7 @@ const (
 	TargetUnsupported  Code = "TARGET_UNSUPPORTED"
 	TargetNotFound     Code = "TARGET_NOT_FOUND"
 	TargetUnreadable   Code = "TARGET_UNREADABLE"
+	IdentityNotFound   Code = "IDENTITY_NOT_FOUND"
 	AuthUnsupported    Code = "AUTH_UNSUPPORTED"
 	ClientUnsupported  Code = "CLIENT_UNSUPPORTED"
 	OptionUnsupported  Code = "OPTION_UNSUPPORTED"
@@ -139,6 +142,7 @@ func Registry() []Entry {
 		{TargetUnsupported, 400, ExitUsage, "The catalog has no such target.", "Use one of the targets the message lists."},
 		{TargetNotFound, 404, ExitNotFound, "The target does not exist.", "Check the name, resource group and subscription."},
 		{TargetUnreadable, 403, ExitDenied, "The target cannot be read with the rights at hand.", "Ask for Reader on the target, or check its subscription."},
+		{IdentityNotFound, 404, ExitNotFound, "No user-assigned identity of the subscription has this client id.", "Check the client id and the subscription of the identity."},
 		{AuthUnsupported, 400, ExitUsage, "This target cannot be reached with this auth type.", "Use one of the auth types the message lists."},
 		{ClientUnsupported, 400, ExitUsage, "There are no settings for this client type with this target and auth type.", "Use one of the client types the message lists, or none."},
 		{OptionUnsupported, 400, ExitUsage, "An option of the request is not supported for this pair.", "Leave the option out."},

@@ -291,3 +291,21 @@ func TestChangeNeedsThePlansRights(t *testing.T) {
 		t.Errorf("repair of nothing: %d", a.status)
 	}
 }
+
+// The engine looks at a target with rights of its own: what it saw is not for those who
+// may not look there themselves, in a refusal or in a plan.
+func TestWhatTheEngineSawIsForThoseWhoMaySeeIt(t *testing.T) {
+	t.Parallel()
+	const target, look = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Cache/redis/r", "Microsoft.Cache/redis/read"
+	h := build(t, nil)
+	h.engine.rights = rights(look, target)
+	h.engine.refuse = &engine.Refused{Rights: h.engine.rights, Cause: problem.New(problem.TargetNotFound, target, "there is no cache")}
+	h.expect(h.linkers(http.MethodPut, "", body), http.StatusNotFound, "ResourceNotFound", "TARGET_NOT_FOUND")
+	h.expect(h.own(http.MethodPost, ours+"/plan", body), http.StatusNotFound, "ResourceNotFound", "TARGET_NOT_FOUND")
+	h.rights.deny(look, target)
+	for range 2 {
+		h.expect(h.linkers(http.MethodPut, "", body), http.StatusForbidden, "LinkedAuthorizationFailed", "CALLER_LACKS_RIGHT")
+		h.expect(h.own(http.MethodPost, ours+"/plan", body), http.StatusForbidden, "LinkedAuthorizationFailed", "CALLER_LACKS_RIGHT")
+		h.engine.refuse = nil
+	}
+}

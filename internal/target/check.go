@@ -14,7 +14,7 @@ import (
 
 // ReadyAuth lists the auth types Derive can carry out today; the catalog's files hold more.
 func ReadyAuth() []string {
-	return []string{connection.AuthSecret, connection.AuthSystemIdentity}
+	return []string{connection.AuthSecret, connection.AuthSystemIdentity, connection.AuthUserIdentity, connection.AuthServicePrincipalSecret}
 }
 
 var (
@@ -92,6 +92,9 @@ func checkAuth(c *connection.Connection, t *catalog.Target, given connection.Sec
 	if err := t.CheckAuth(a.Type, ReadyAuth()); err != nil {
 		return err
 	}
+	if err := checkPrincipal(c); err != nil {
+		return err
+	}
 	if waysOf(c).grants {
 		if _, _, err := chosen(t, a.Roles); err != nil {
 			return err
@@ -113,10 +116,49 @@ func checkAuth(c *connection.Connection, t *catalog.Target, given connection.Sec
 	return checkNames(c, rows)
 }
 
+// GUIDs as people and programs write them.
+var guid = regexp.MustCompile(`^(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// checkPrincipal refuses an identity that is not named, or named by what cannot be an
+// id: such a request would fail halfway, after a look at the cloud or a write.
+func checkPrincipal(c *connection.Connection) error {
+	a, ways := c.Properties.Auth, waysOf(c)
+	example := map[string]string{
+		connection.AuthUserIdentity:           "--user-identity client-id=CLIENT_ID subs-id=SUBSCRIPTION_ID",
+		connection.AuthServicePrincipalSecret: "--service-principal client-id=CLIENT_ID object-id=OBJECT_ID secret=@FILE",
+	}[a.Type]
+	if example == "" {
+		return nil
+	}
+	sp := a.Type == connection.AuthServicePrincipalSecret
+	for _, member := range []struct {
+		needed             bool
+		name, value, whose string
+	}{
+		{ways.settings || ways.grants && !sp, "clientId", a.ClientID, "client id"},
+		{ways.grants && sp, "principalId", a.PrincipalID, "object id"},
+	} {
+		switch {
+		case !member.needed:
+		case member.value == "":
+			return problem.New(problem.BodyInvalid, c.ID, "authInfo.%s is missing: %s needs the %s of who signs in", member.name, a.Type, member.whose).WithFix("%s", example)
+		case !guid.MatchString(member.value):
+			return problem.New(problem.BodyInvalid, c.ID, "authInfo.%s is %q, which is no GUID", member.name, member.value).WithFix("%s", example)
+		}
+	}
+	if a.SubscriptionID != "" && !guid.MatchString(a.SubscriptionID) {
+		return problem.New(problem.BodyInvalid, c.ID, "authInfo.subscriptionId is %q, which is no GUID", a.SubscriptionID).WithFix("%s", example)
+	}
+	return nil
+}
+
 func checkSecret(c *connection.Connection, t *catalog.Target, given connection.Secrets) error {
 	a := c.Properties.Auth
 	_, have := given[connection.SecretSlot]
 	switch how := t.Auth[a.Type]; {
+	case a.Type == connection.AuthServicePrincipalSecret && !have:
+		return problem.New(problem.SecretNeeded, c.ID, "%s needs the secret of service principal %s", t.Name, a.ClientID).
+			WithFix("give it with --service-principal client-id=%s object-id=%s secret=VALUE", a.ClientID, a.PrincipalID)
 	case how.Given && a.Name == "":
 		return problem.New(problem.SecretNeeded, c.ID, "%s needs the name of a database user", t.Name)
 	case how.Given && !have:

@@ -46,7 +46,7 @@ func TestCheckRefuses(t *testing.T) {
 		{link(dbID, system, "go", func(c *connection.Connection) { c.Properties.Target.Type = "SelfHostedServer" }), nil, problem.TargetUnsupported, "SelfHostedServer"},
 		{link(server, system, "go"), nil, problem.TargetUnsupported, "nearest: postgres-flexible"},
 		{link(dbID, "", "go", func(c *connection.Connection) { c.Properties.Auth = nil }), nil, problem.AuthUnsupported, "no auth type"},
-		{link(dbID, connection.AuthUserIdentity, "go"), nil, problem.AuthUnsupported, "allowed: secret, systemAssignedIdentity"},
+		{link(dbID, connection.AuthUserAccount, "go"), nil, problem.AuthUnsupported, "allowed: secret, systemAssignedIdentity, userAssignedIdentity, servicePrincipalSecret"},
 		{link(dbID, connection.AuthAccessKey, "go"), nil, problem.AuthUnsupported, "accessKey"},
 		{link(cacheID, system, "springBoot"), nil, problem.ClientUnsupported, "key only"},
 		{link(cacheID, system, "djngo"), nil, problem.ClientUnsupported, "allowed:"},

@@ -39,6 +39,7 @@ type cloud struct {
 	seen    map[string]int // by method and path
 	hold    chan struct{}  // when set, every answer waits until it is closed
 	waiting chan struct{}  // told of every request that waits
+	base    string         // its address, once it is served
 }
 
 func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -111,6 +112,7 @@ func reader(t *testing.T, c *cloud) *target.Reader {
 	t.Helper()
 	srv := httptest.NewTLSServer(c)
 	t.Cleanup(srv.Close)
+	c.base = srv.URL
 	client, err := arm.New(arm.Options{
 		Endpoint: srv.URL, Audience: "https://management.azure.com", Credential: password{}, HTTP: srv.Client(),
 		MaxTries: 1, RetryDelay: time.Millisecond,
@@ -129,7 +131,7 @@ func reader(t *testing.T, c *cloud) *target.Reader {
 			return target.Source{Location: "northeurope", Addresses: []string{"20.0.0.2", "20.0.0.1", "20.0.0.2", "2001:db8::1"}}, nil
 		},
 		Engine: func(context.Context) (target.Identity, error) {
-			return target.Identity{PrincipalID: me, Login: "patchbay-engine"}, nil
+			return target.Identity{PrincipalID: me, Login: "patchbay-engine", TenantID: tenant}, nil
 		},
 		Address: func(context.Context) (string, error) { return "30.0.0.1", nil },
 	}

@@ -11,9 +11,6 @@ import (
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
-// systemIdentity is the name of a source's own identity among identity facets.
-const systemIdentity = "system"
-
 // derivation gathers the facets of one connection.
 type derivation struct {
 	c      *connection.Connection
@@ -83,13 +80,14 @@ func (d *derivation) add(f connection.Facet) connection.Key {
 	return f.Key
 }
 
-// grants adds the identity and everything that lets it in.
+// grants adds the identity and everything that lets it in. What is granted is named
+// after who it is granted to, so that connections that sign in as the same share it.
 func (d *derivation) grants() error {
-	identity := d.add(connection.Facet{
-		Key:  connection.Key{Kind: connection.KindIdentity, Resource: d.c.Source, Name: systemIdentity},
-		Want: connection.Attrs{},
-	})
-	principal := connection.Output(identity, connection.OutPrincipalID)
+	who, err := d.grantee()
+	if err != nil {
+		return err
+	}
+	principal := who.principal
 	roles, policy, err := chosen(d.m.Target, d.c.Properties.Auth.Roles)
 	if err != nil {
 		return err
@@ -98,7 +96,7 @@ func (d *derivation) grants() error {
 		d.add(connection.Facet{
 			Key: connection.Key{
 				Kind: connection.KindRole, Resource: d.m.Resource(d.m.Target.Roles.Of),
-				Name: role + " " + systemIdentity + ":" + hash(d.c.Source),
+				Name: role + " " + who.name,
 			},
 			Want: connection.Attrs{connection.AttrRoleID: connection.Plain(role), connection.AttrPrincipalID: principal},
 		})
@@ -106,7 +104,7 @@ func (d *derivation) grants() error {
 	features := d.features()
 	if a := d.m.Target.Access; a != nil {
 		d.add(connection.Facet{
-			Key:   connection.Key{Kind: connection.KindAccess, Resource: d.m.Resource(a.Of), Name: "patchbay-" + hash(d.c.Source)},
+			Key:   connection.Key{Kind: connection.KindAccess, Resource: d.m.Resource(a.Of), Name: "patchbay-" + who.hash},
 			Want:  connection.Attrs{connection.AttrPolicy: connection.Plain(policy), connection.AttrPrincipalID: principal},
 			After: features,
 		})

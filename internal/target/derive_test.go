@@ -66,6 +66,15 @@ func TestDerive(t *testing.T) {
 			c.Properties.Auth.Roles = []string{"Storage Blob Data Reader", "2A2B9908-6ea1-4ae2-8e65-a410df84e7d1"}
 		}), nil},
 		{"storage-secret", denying(), link(blobID, secret, "go"), nil},
+		{"postgres-user-identity", world().known(), byUserIdentity(dbID, "go"), nil},
+		{"postgres-user-identity-no-auth", world(), byUserIdentity(dbID, "go", optOutAuth), nil},
+		{"postgres-service-principal", world(), byServicePrincipal(dbID, "springBoot"), given("canary")},
+		{"redis-user-identity", world().known(), byUserIdentity(cacheID, "java"), nil},
+		{"redis-service-principal", ruled(), byServicePrincipal(cacheID, "none"), given("canary")},
+		{"storage-user-identity", world().known(), byUserIdentity(blobID, "springBoot"), nil},
+		{"storage-service-principal", denying(), byServicePrincipal(blobID, "go"), given("canary")},
+		{"storage-service-principal-no-auth", world(), byServicePrincipal(blobID, "go", optOutAuth, optOutNetwork), given("canary")},
+		{"storage-service-principal-no-settings", world(), byServicePrincipal(blobID, "go", optOutSettings), nil},
 		{"nothing-but-network", denying(), link(blobID, secret, "", optOutSettings, func(c *connection.Connection) { c.Properties.Auth = nil }), nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {

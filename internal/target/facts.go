@@ -33,7 +33,8 @@ type reading struct {
 }
 
 // Facts reads target and source. Errors: SOURCE_NOT_FOUND, TARGET_NOT_FOUND,
-// TARGET_UNREADABLE, KEY_ACCESS_DISABLED, and those of package arm.
+// IDENTITY_NOT_FOUND, TARGET_UNREADABLE, KEY_ACCESS_DISABLED, and those of package arm. With
+// the first three come the facts of what is still there: who takes things down needs them.
 func (r *Reader) Facts(ctx context.Context, c *connection.Connection) (connection.Facts, error) {
 	m, err := r.Catalog.Match(c.Properties.Target.ID)
 	if err != nil {
@@ -51,16 +52,18 @@ func (r *Reader) Facts(ctx context.Context, c *connection.Connection) (connectio
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("read target: %w", ctx.Err())
 	}
-	if err := round.settle(); err != nil {
+	gone, err := round.settle()
+	if err != nil {
 		return nil, err
 	}
-	return round.facts, nil
+	return round.facts, gone
 }
 
 // What a failed read is filed under when it is not an ARM path.
 const (
-	fromSource = "source"
-	fromEngine = "engine"
+	fromSource   = "source"
+	fromEngine   = "engine"
+	fromIdentity = "identity"
 )
 
 // run starts every read and waits for all of them; none stops another, so that
@@ -79,6 +82,9 @@ func (r *reading) run(ctx context.Context) {
 	}
 	start(fromSource, func() error { return r.readSource(ctx) })
 	start(fromEngine, func() error { return r.readEngine(ctx) })
+	if wantsIdentity(r.c) {
+		start(fromIdentity, func() error { return r.readIdentity(ctx) })
+	}
 	for _, path := range r.paths() {
 		start(path, func() error {
 			var answer any
@@ -160,13 +166,14 @@ func (r *reading) readSource(ctx context.Context) error {
 
 func (r *reading) readEngine(ctx context.Context) error {
 	enters := entersDatabase(r.c, r.m.Target)
-	if enters {
+	if enters || wantsTenant(r.c) {
 		me, err := r.reader.Engine(ctx)
 		if err != nil {
 			return err
 		}
 		r.put(factEnginePrincipal, me.PrincipalID)
 		r.put(factEngineLogin, me.Login)
+		r.put(catalog.FactTenantID, me.TenantID)
 	}
 	if !waysOf(r.c).network || (!enters && !provesLogin(r.c, r.m.Target)) {
 		return nil
@@ -177,32 +184,59 @@ func (r *reading) readEngine(ctx context.Context) error {
 }
 
 // settle turns answers into facts and picks the error that says most: a missing
-// source, a missing or unreadable target, keys that do not work, the rest.
-func (r *reading) settle() error {
-	if err := r.failed[fromSource]; err != nil {
-		return err
-	}
-	for _, name := range resourcesToRead(r.c, r.m.Target) {
-		if err := r.failed[r.m.Resource(name)]; err != nil {
-			return r.unreadable(name, err)
-		}
+// source, a missing or unreadable target, keys that do not work, the rest. What is
+// missing comes as gone, with the facts of what is there.
+func (r *reading) settle() (gone, err error) {
+	if gone, err = r.vanished(); err != nil {
+		return nil, err
 	}
 	for _, name := range sortedKeys(r.m.Target.Facts) {
-		if err := r.place(name, r.m.Target.Facts[name]); err != nil {
-			return err
+		if err := r.place(name, r.m.Target.Facts[name]); err != nil && gone == nil {
+			return nil, err
 		}
 	}
+	if gone != nil {
+		r.judge()
+		return gone, nil
+	}
 	if err := checkKeyAccess(r.c, r.m.Target, r.facts); err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.key(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.failed[fromEngine]; err != nil {
-		return err
+		return nil, err
 	}
 	r.judge()
-	return nil
+	return nil, nil
+}
+
+// vanished tells what is not there any more; err is any other reason not to read it.
+func (r *reading) vanished() (gone, err error) {
+	if err := r.failed[fromSource]; err != nil {
+		if !problem.Is(err, problem.SourceNotFound) {
+			return nil, err
+		}
+		gone = err
+	}
+	for _, name := range resourcesToRead(r.c, r.m.Target) {
+		failed := r.failed[r.m.Resource(name)]
+		if failed == nil {
+			continue
+		}
+		failed = r.unreadable(name, failed)
+		switch missing := problem.Is(failed, problem.TargetNotFound); {
+		case missing && r.facts.Text(connection.FactGone) == "": // parents come first
+			r.facts[connection.FactGone] = connection.Plain(r.m.Resource(name))
+		case !missing && gone == nil:
+			return nil, failed
+		}
+		if gone == nil {
+			gone = failed
+		}
+	}
+	return r.lostIdentity(gone)
 }
 
 func (r *reading) place(name string, p catalog.Place) error {

@@ -39,12 +39,11 @@ func (d *derivation) engineDoor() []connection.Key {
 	if address == "" || !d.opens() {
 		return nil
 	}
-	return []connection.Key{d.add(connection.Facet{
-		Key: connection.Key{
-			Kind: connection.KindFirewall, Resource: d.m.Resource(d.m.Target.Firewall.Of), Name: "patchbay_engine_" + hash(address),
-		},
-		Want: span{address, address}.attrs(), Scaffold: true,
-	})}
+	key := connection.Key{Kind: connection.KindFirewall, Resource: d.m.Resource(d.m.Target.Firewall.Of), Name: "patchbay_engine_" + hash(address)}
+	if !d.has(key) {
+		d.add(connection.Facet{Key: key, Want: span{address, address}.attrs(), Scaffold: true})
+	}
+	return []connection.Key{key}
 }
 
 // firewall lets in the source's outbound addresses and the ranges asked for.

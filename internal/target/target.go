@@ -9,6 +9,7 @@ package target
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/patchbay/patchbay/internal/arm"
 	"github.com/patchbay/patchbay/internal/catalog"
@@ -19,6 +20,8 @@ import (
 type Client interface {
 	Get(ctx context.Context, path, apiVersion string, out any) error
 	Post(ctx context.Context, path, apiVersion string, body, out any) error
+	// List reads a collection page by page.
+	List(ctx context.Context, path, apiVersion string, visit func(item json.RawMessage) error) error
 }
 
 // Source is what is known of the app's side.
@@ -31,6 +34,7 @@ type Source struct {
 type Identity struct {
 	PrincipalID string // object id
 	Login       string // the name it has as administrator of a database server
+	TenantID    string
 }
 
 // Reader answers what a connection needs of its target. It satisfies the
@@ -41,7 +45,7 @@ type Reader struct {
 	Cloud   arm.Cloud
 	// Source reads the source; SOURCE_NOT_FOUND when it is not there.
 	Source func(ctx context.Context, id string) (Source, error)
-	// Engine tells who the engine is; asked only when it must enter a database.
+	// Engine tells who the engine is and whose tenant it lives in; it does no I/O.
 	Engine func(ctx context.Context) (Identity, error)
 	// Address is where the engine's traffic comes from, "" when nobody knows; asked
 	// only when the target may have to let the engine in for a while.
@@ -90,6 +94,24 @@ func waysOf(c *connection.Connection) ways {
 	}
 }
 
+// bearsSecret tells whether the app signs in with something that can be handed on: the
+// token of a managed identity only the app itself can get.
+func bearsSecret(auth string) bool {
+	return auth == connection.AuthSecret || auth == connection.AuthServicePrincipalSecret
+}
+
+// wantsIdentity tells whether a user-assigned identity must be found.
+func wantsIdentity(c *connection.Connection) bool {
+	return waysOf(c).grants && c.Properties.Auth.Type == connection.AuthUserIdentity
+}
+
+// wantsTenant tells whether the app must know which tenant it signs in to. A service
+// principal is given without one: it is the tenant the engine itself works in.
+func wantsTenant(c *connection.Connection) bool {
+	a := c.Properties.Auth
+	return a != nil && a.Type == connection.AuthServicePrincipalSecret
+}
+
 // wantsKey tells whether the settings hold a key that is fetched from the target.
 func wantsKey(c *connection.Connection, t *catalog.Target) (key string, ok bool) {
 	if c.Properties.Auth == nil || !waysOf(c).settings {
@@ -109,6 +131,6 @@ func entersDatabase(c *connection.Connection, t *catalog.Target) bool {
 // work to be opened for a look.
 func provesLogin(c *connection.Connection, t *catalog.Target) bool {
 	a := c.Properties.Auth
-	return a != nil && a.Type == connection.AuthSecret && waysOf(c).settings &&
+	return a != nil && bearsSecret(a.Type) && waysOf(c).settings &&
 		t.Firewall != nil && t.Firewall.Style == catalog.StyleRules
 }

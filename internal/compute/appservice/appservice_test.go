@@ -293,7 +293,7 @@ func TestIdentityWithoutPrincipal(t *testing.T) {
 func TestIdentityRights(t *testing.T) {
 	t.Parallel()
 	d := appservice.NewIdentity(nil, soon)
-	if got := d.Rights(identity(mine)); len(got) != 3 || got[2].Scope != mine {
+	if got := d.Rights(identity(mine)); len(got) != 4 || got[2].Scope != mine || got[3].Scope != mine {
 		t.Errorf("rights %+v", got)
 	}
 	slotted := identity(appservice.SystemIdentity)

@@ -85,12 +85,14 @@ func (d *Identity) Path(f connection.Facet) string { return connection.FoldID(f.
 // Fresh is true: the type names all identities at once and there is no ETag.
 func (d *Identity) Fresh() bool { return true }
 
-// Rights names reading and changing the site, and using a user-assigned identity.
+// Rights names reading and changing the site, and seeing and using a user-assigned
+// identity: whoever attaches one hands the app its rights.
 func (d *Identity) Rights(f connection.Facet) []connection.Right {
 	prefix := resourceType(f.Resource)
 	list := []connection.Right{right(f.Resource, prefix+"/read"), right(f.Resource, prefix+"/write")}
 	if f.Name != SystemIdentity {
-		list = append(list, right(f.Name, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"))
+		const users = "Microsoft.ManagedIdentity/userAssignedIdentities"
+		list = append(list, right(f.Name, users+"/read"), right(f.Name, users+"/assign/action"))
 	}
 	return list
 }

@@ -28,6 +28,9 @@ type Grammar struct {
 	Title string
 	// Quote turns a value into the text that stands for it inside the notation.
 	Quote func(value string) (string, error)
+	// QuoteAt is Quote where the rules differ from place to place: before is the
+	// template up to the value, with a NUL for each earlier value. Nil where they do not.
+	QuoteAt func(before, value string) (string, error)
 	// Add appends an option; nil where the notation has none (a plain value).
 	Add func(text, key, value string) (string, error)
 }
@@ -41,24 +44,61 @@ const (
 	RedisURL      = "redis-url"
 	StackExchange = "stackexchange"
 	Storage       = "storage"
+	SQLServer     = "mssql"
+	SQLServerJDBC = "sqlserver-jdbc"
+	ODBC          = "odbc"
+	MySQL         = "mysql"
+	MongoDB       = "mongodb"
+	ServiceBus    = "servicebus"
+	AppConfig     = "appconfig"
+	SignalR       = "signalr"
+	WebPubSub     = "webpubsub"
+	Cosmos        = "cosmos"
+	JAAS          = "jaas"
+	UserInfo      = "userinfo"
+	URL           = "url"
 )
+
+// In turns a value into the text that stands for it at its place in a template.
+func (g Grammar) In(before, value string) (string, error) {
+	if g.QuoteAt != nil {
+		return g.QuoteAt(before, value)
+	}
+	return g.Quote(value)
+}
 
 // Lookup finds a notation by name.
 func Lookup(name string) (Grammar, bool) {
-	g, ok := grammars()[name]
+	g, ok := grammars[name]
 	return g, ok
 }
 
-func grammars() map[string]Grammar {
-	return map[string]Grammar{
-		Plain:         {Title: "a plain value", Quote: quotePlain},
-		ADONET:        {Title: "an ADO.NET connection string", Quote: quoteADONET, Add: adder(";", ";", optionWords, quoteADONET)},
-		Libpq:         {Title: "a libpq keyword string", Quote: quoteLibpq, Add: adder(" ", "", optionWord, quoteLibpq)},
-		JDBC:          {Title: "a JDBC URL", Quote: escaper(""), Add: addQuery},
-		RedisURL:      {Title: "a redis URL", Quote: escaper("="), Add: addQuery},
-		StackExchange: {Title: "a StackExchange.Redis option string", Quote: quoteStackExchange, Add: adder(",", "", optionWord, quoteStackExchange)},
-		Storage:       {Title: "a storage connection string", Quote: quoteStorage, Add: adder(";", "", optionWord, quoteStorage)},
-	}
+var grammars = map[string]Grammar{
+	Plain:         {Title: "a plain value", Quote: quotePlain},
+	ADONET:        {Title: "an ADO.NET connection string", Quote: quoteADONET, Add: adder(";", ";", optionWords, quoteADONET)},
+	Libpq:         {Title: "a libpq keyword string", Quote: quoteLibpq, Add: adder(" ", "", optionWord, quoteLibpq)},
+	JDBC:          {Title: "a JDBC URL", Quote: escaper(""), Add: addQuery},
+	RedisURL:      {Title: "a redis URL", Quote: escaper("="), Add: addQuery},
+	StackExchange: {Title: "a StackExchange.Redis option string", Quote: quoteStackExchange, Add: adder(",", "", optionWord, quoteStackExchange)},
+	Storage:       pairs("a storage connection string"),
+	ServiceBus:    pairs("a Service Bus connection string"),
+	AppConfig:     pairs("an App Configuration connection string"),
+	SignalR:       pairs("a SignalR connection string"),
+	WebPubSub:     pairs("a Web PubSub connection string"),
+	Cosmos:        {Title: "a Cosmos DB connection string", Quote: quoteCosmos, Add: adder(";", "", optionWord, quoteCosmos)},
+	SQLServer:     {Title: "a connection string of go-mssqldb", Quote: quoteSQLServer, Add: adder(";", ";", optionWords, quoteSQLServer)},
+	SQLServerJDBC: {Title: "a JDBC URL of SQL Server", Quote: quoteSQLServerJDBC, Add: adder(";", ";", optionWord, quoteSQLServerJDBC)},
+	ODBC:          {Title: "an ODBC connection string", Quote: quoteODBC, Add: adder(";", ";", optionWords, quoteODBC)},
+	MySQL:         {Title: "a DSN of go-sql-driver/mysql", Quote: quotePlain, QuoteAt: quoteMySQL, Add: addQuery},
+	MongoDB:       {Title: "a MongoDB URI", Quote: escaper(""), Add: addQuery},
+	JAAS:          {Title: "a line of JAAS configuration", Quote: quoteJAAS},
+	UserInfo:      {Title: "a user name and a password with a colon between them", Quote: quotePlain, QuoteAt: quoteUserInfo},
+	URL:           {Title: "a URL", Quote: escaper(""), QuoteAt: quoteURL},
+}
+
+// pairs is the notation of Azure's services: key=value between semicolons, without escapes.
+func pairs(title string) Grammar {
+	return Grammar{Title: title, Quote: quotePairs, Add: adder(";", "", optionWord, quotePairs)}
 }
 
 // What an option may be called: words with blanks where the notation allows them.
@@ -162,8 +202,8 @@ func quoteStackExchange(value string) (string, error) {
 	return quotePlain(value)
 }
 
-// quoteStorage refuses the semicolon, for which the notation has no escape.
-func quoteStorage(value string) (string, error) {
+// quotePairs refuses the semicolon, for which the notation has no escape.
+func quotePairs(value string) (string, error) {
 	switch {
 	case strings.ContainsRune(value, ';'):
 		return "", fmt.Errorf("it holds a semicolon: %w", ErrValue)
