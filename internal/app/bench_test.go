@@ -1,6 +1,8 @@
 package app
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,44 +29,43 @@ func BenchmarkCreate(b *testing.B) {
 		{"postgres-by-identity", func(c *cloudUnderTest) map[string]any { return databaseByIdentity(c, "pg1") }},
 	} {
 		b.Run(k.name, func(b *testing.B) {
-			c, s := stage(b)
+			_, s := stage(b)
 			s.start()
-			var total stopwatch
+			body := k.body(s.cloud)
+			s.createTimed(b, body) // the first one signs in everywhere and opens every connection
+			var runs []created
 			for b.Loop() {
-				total.add(s.timeCreate(k.body(c)))
-				b.StopTimer()
-				c.faults()
-				if op := s.do("DELETE", s.linker("app1", "bench"), nil); op.text("status") != "Succeeded" {
-					b.Fatalf("delete: %s", op.Raw)
-				}
-				b.StartTimer()
+				runs = append(runs, s.createTimed(b, body))
 			}
-			total.report(b)
+			for len(runs) < 5 {
+				runs = append(runs, s.createTimed(b, body))
+			}
+			report(b, runs)
 		})
 	}
 }
 
-// stopwatch adds up what creates took.
-type stopwatch struct {
-	runs, calls, links int
-	wall, chain        time.Duration
-	timeline           string // of the last run
+// created is what one create took.
+type created struct {
+	calls, links int // ARM calls, and those of the longest chain
+	wall, chain  time.Duration
+	timeline     string
 }
 
-func (w *stopwatch) add(one stopwatch) {
-	w.runs, w.calls, w.links = w.runs+1, w.calls+one.calls, w.links+one.links
-	w.wall, w.chain, w.timeline = w.wall+one.wall, w.chain+one.chain, one.timeline
-}
+func (c created) ratio() float64 { return float64(c.wall) / float64(c.chain) }
 
-func (w *stopwatch) report(b *testing.B) {
-	n := float64(w.runs)
-	b.ReportMetric(float64(w.wall)/float64(w.chain), "ratio")
-	b.ReportMetric(float64(w.calls)/n, "calls/op")
-	b.ReportMetric(float64(w.links)/n, "chain-calls/op")
-	b.ReportMetric(w.wall.Seconds()*1000/n, "wall-ms/op")
-	b.ReportMetric(w.chain.Seconds()*1000/n, "chain-ms/op")
+// report tells of the run in the middle: this machine may do other things meanwhile.
+func report(b *testing.B, runs []created) {
+	slices.SortFunc(runs, func(x, y created) int { return cmp.Compare(x.ratio(), y.ratio()) })
+	middle := runs[len(runs)/2]
+	b.ReportMetric(0, "ns/op") // it holds the deletes as well
+	b.ReportMetric(middle.ratio(), "ratio")
+	b.ReportMetric(float64(middle.calls), "calls")
+	b.ReportMetric(float64(middle.links), "chain-calls")
+	b.ReportMetric(middle.wall.Seconds()*1000, "wall-ms")
+	b.ReportMetric(middle.chain.Seconds()*1000, "chain-ms")
 	if testing.Verbose() { // the benchmark's own log is cut after ten lines
-		fmt.Fprintf(os.Stderr, "%s: the last run's calls, those of the longest chain marked\n%s", b.Name(), w.timeline)
+		fmt.Fprintf(os.Stderr, "%s: the calls of the run in the middle, those of the longest chain marked\n%s", b.Name(), middle.timeline)
 	}
 }
 
@@ -82,9 +83,19 @@ func timeline(began time.Time, calls, chain []logged) string {
 	return text.String()
 }
 
-// timeCreate creates a connection under delay and measures from the request to the
-// operation's end.
-func (s *connector) timeCreate(body map[string]any) stopwatch {
+// createTimed creates a connection under delay and measures from the request to the
+// operation's end; then it deletes the connection again.
+func (s *connector) createTimed(b *testing.B, body map[string]any) created {
+	b.Helper()
+	one := s.timeCreate(body)
+	s.cloud.faults()
+	if op := s.do("DELETE", s.linker("app1", "bench"), nil); op.text("status") != "Succeeded" {
+		b.Fatalf("delete: %s", op.Raw)
+	}
+	return one
+}
+
+func (s *connector) timeCreate(body map[string]any) created {
 	s.cloud.t.Helper()
 	s.cloud.faults(map[string]any{"path": ".*", "delayMs": armDelay.Milliseconds()})
 	s.cloud.forget()
@@ -93,18 +104,20 @@ func (s *connector) timeCreate(body map[string]any) stopwatch {
 	if op.text("status") != "Succeeded" {
 		s.cloud.t.Fatalf("create: %d %s", op.Status, op.Raw)
 	}
-	end, err := time.Parse(time.RFC3339Nano, op.text("endedAt"))
-	if err != nil {
+	var times operationTimes
+	if err := json.Unmarshal(op.Raw, &times); err != nil {
 		s.cloud.t.Fatal(err)
 	}
+	// Our own looks at the operation make the server ask for our rights: not the create's.
 	var calls []logged
 	for _, r := range s.cloud.requests() {
-		if !r.Start.Before(began.Add(-time.Millisecond)) && r.Start.Before(end) {
+		if r.Caller == s.engine.ObjectID || r.Start.Before(times.AcceptedAt) {
 			calls = append(calls, r)
 		}
 	}
+	end := times.EndedAt
 	chain := longestChain(calls)
-	one := stopwatch{calls: len(calls), links: len(chain), wall: end.Sub(began), timeline: timeline(began, calls, chain)}
+	one := created{calls: len(calls), links: len(chain), wall: end.Sub(began), timeline: timeline(began, calls, chain)}
 	for _, r := range chain {
 		one.chain += took(r)
 	}

@@ -158,10 +158,12 @@ func end(t testing.TB, cmd *exec.Cmd, ended <-chan error, log string) {
 		<-ended
 		t.Errorf("%s had to be killed", cmd.Args[1])
 	}
+	raw, err := os.ReadFile(log)
+	if err != nil || bytes.Contains(raw, []byte("WARNING: DATA RACE")) {
+		t.Errorf("%s has a data race, or no log: %v", cmd.Args[1], err)
+	}
 	if t.Failed() {
-		if raw, err := os.ReadFile(log); err == nil {
-			t.Logf("%s said:\n%s", cmd.Args[1], tail(raw, 4000))
-		}
+		t.Logf("%s said:\n%s", cmd.Args[1], tail(raw, 4000))
 	}
 }
 

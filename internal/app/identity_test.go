@@ -413,6 +413,8 @@ func TestUserIdentityWritesAreUndone(t *testing.T) {
 			s.start()
 			u := c.makeIdentity("shopper")
 			c.attach("app1", "SystemAssigned")
+			// A switch that was touched once is off, not absent.
+			c.arm("PATCH", c.cache(), cacheVersion, map[string]any{"properties": map[string]any{"redisConfiguration": map[string]any{"aad-enabled": "false"}}})
 			linker := c.targetsFor(u.auth(c))[name]
 			create := func() answer { return s.do("PUT", s.linker("app1", "x"), linker) }
 			remove := func() answer { return s.do("DELETE", s.linker("app1", "x"), nil) }

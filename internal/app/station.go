@@ -186,7 +186,19 @@ func (s *station) targets(facts *catalog.Catalog) *target.Reader {
 }
 
 func (s *station) prober(facts *catalog.Catalog) engine.Prober {
-	return probe.New(probe.Options{Dial: s.dialer().DialContext, Roots: s.place.roots})
+	return probe.New(probe.Options{Dial: s.dialer().DialContext, Roots: s.place.roots, SignIn: s.signInAs})
+}
+
+// signInAs gets a token as the service principal an app signs in as.
+func (s *station) signInAs(ctx context.Context, p probe.Principal, audience string) (string, error) {
+	if p.ClientID == "" || p.Secret == "" { // without them it would be our own sign-in
+		return "", problem.New(problem.SignInFailed, p.ClientID, "the service principal has no secret")
+	}
+	credential, err := arm.Credential(arm.CredentialOptions{Cloud: s.place.cloud, TenantID: p.TenantID, ClientID: p.ClientID, ClientSecret: p.Secret, HTTP: s.place.http})
+	if err != nil {
+		return "", err
+	}
+	return arm.Token(ctx, credential, audience)
 }
 
 func (s *station) close() error { return s.ledger.Close() }

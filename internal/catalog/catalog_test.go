@@ -233,8 +233,22 @@ func TestSupport(t *testing.T) {
 			t.Errorf("%+v", row)
 		}
 	}
-	if all := load(t).Support(nil); len(all[0].AuthTypes) != 4 {
+	all := load(t).Support(nil)
+	if len(all[0].AuthTypes) != 4 || len(all) != len(load(t).Names()) {
 		t.Errorf("%+v", all[0])
+	}
+	ready := 0
+	for _, row := range all {
+		target := get(t, row.Target)
+		if target.Status == "" {
+			ready++
+		}
+		if row.KeysFetched != (target.Auth[connection.AuthSecret].Key != "") || row.IDTemplate != target.IDTemplate() {
+			t.Errorf("%+v", row)
+		}
+	}
+	if got := len(load(t).Support([]string{connection.AuthSecret})); got != ready || ready == len(all) {
+		t.Errorf("%d of %d targets are ready, %d in the matrix", ready, len(all), got)
 	}
 	if got := get(t, "redis").ClientTypes(connection.AuthSystemIdentity); slices.Contains(got, "springBoot") {
 		t.Error(got)

@@ -5,7 +5,10 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/problem"
 )
 
 const minimal = `name: x
@@ -59,6 +62,17 @@ func TestBadFiles(t *testing.T) {
 		{"roles: {of: thing}", "roles: {of: thing}\nderived: {d: {from: nothing, match: '(a)'}}", "no origin"},
 		{"roles: {of: thing}", "roles: {of: thing}\npreview: {facts: {host: '{nothing}.{suffix}'}}", "{nothing}"},
 		{"secret: {key: key}", "secret: {key: other}", "unknown key"},
+		{"secret: {key: key}", "secret: {key: key, with: [other]}", "unknown key"},
+		{"display: X\n", "display: X\nstatus: soon\n", "status"},
+		{"display: X\n", "display: X\ntypes: [Thing]\n", "id, auth or clients"},
+		{"display: X\n", "display: X\naudience: everybody\n", "audience"},
+		{"namespace: N\n", "", "namespace is empty"},
+		{"roles: {of: thing}", "roles: {of: thing}\npreview: {facts: {host: '{word}'}, clouds: {C: {other: x}}}", "{word}"},
+		{"roles: {of: thing}", "roles: {of: thing}\npreview: {facts: {hots: x}}", "hots"},
+		{"roles: {of: thing}", "roles: {of: thing}\naccess: {of: thing, policies: [p], when: {fact: nothing}}", "unknown fact"},
+		{"    clients: [go]\n", "    clients: [go]\n    form: odd\n", "form"},
+		{`name: X_Y_Z, `, "name: X_Y_Z, differs: {name: A}, ", "difference"},
+		{`name: X_Y_Z, `, "name: X_Y_Z, differs: {why: because}, ", "difference"},
 		{"secret: {key: key}", "secret: {key: key}\n  magic: {}", "magic"},
 		{"secret: {key: key}", "secret: {key: key}\n  systemAssignedIdentity: {}", "either settings or a reason"},
 		{"clients: [go, none]", "clients: [go, none, php]", "secret with php needs"},
@@ -120,4 +134,97 @@ func FuzzPieces(f *testing.F) {
 			t.Fatalf("%q comes back as %q", template, again.String())
 		}
 	})
+}
+
+// TestTheHeadIsOfTheFile: what is read first says the same as the whole.
+func TestTheHeadIsOfTheFile(t *testing.T) {
+	t.Parallel()
+	c, err := read(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range c.entries {
+		whole := *e.whole()
+		want := Target{
+			Name: whole.Name, Display: whole.Display, Status: whole.Status, Namespace: whole.Namespace, ID: whole.ID,
+			Kinds: whole.Kinds, Types: whole.Types, Auth: whole.Auth, Clients: whole.Clients,
+		}
+		if d := cmp.Diff(want, *e.head); d != "" {
+			t.Errorf("%s: %s", whole.Name, d)
+		}
+	}
+}
+
+// TestOpenReadsHeadsOnly: a file that is broken further down does no harm until its
+// target is asked for.
+func TestOpenReadsHeadsOnly(t *testing.T) {
+	t.Parallel()
+	c, err := open(fstest.MapFS{"targets/x.yaml": {Data: []byte(minimal + "surprise: 1\n")}})
+	if err != nil || len(c.Support(nil)) != 1 {
+		t.Fatal(err)
+	}
+	if _, err := c.entries[0].full(); err == nil {
+		t.Error("the broken part was taken")
+	}
+	if _, err := open(fstest.MapFS{"targets/x.yaml": {Data: []byte("name: [\n")}}); err == nil || !strings.Contains(err.Error(), "x.yaml") {
+		t.Error(err)
+	}
+}
+
+// TestEveryIDIsFound: each target by an id of its own shape, the ready ones for connections.
+func TestEveryIDIsFound(t *testing.T) {
+	t.Parallel()
+	c, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range c.Targets() {
+		if len(target.ID) == 0 {
+			for _, word := range target.Types {
+				if got, ok := c.OfType(strings.ToUpper(word)); !ok || got != target {
+					t.Errorf("%s: no target", word)
+				}
+			}
+			continue
+		}
+		id := strings.NewReplacer("{database}", "1", "{", "", "}", "").Replace(target.IDTemplate())
+		m, err := c.find(id)
+		if err != nil {
+			t.Errorf("%s: %v", id, err)
+			continue
+		}
+		if len(target.Kinds) > 0 {
+			m.Target = c.OfKind(m.Target, target.Kinds[0])
+		}
+		if m.Target != target {
+			t.Errorf("%s is a %s, not a %s", id, m.Target.Name, target.Name)
+		}
+		_, err = c.Match(id)
+		if ready := target.Status == ""; ready != (err == nil) || !ready && !problem.Is(err, problem.TargetUnsupported) {
+			t.Errorf("%s: %v", target.Name, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), "can be previewed") || strings.Contains(err.Error(), "there are "+target.Name)) {
+			t.Errorf("%s: %v", target.Name, err)
+		}
+	}
+	if _, ok := c.OfType("AzureResource"); ok {
+		t.Error("an ARM id is no type of its own")
+	}
+}
+
+func TestKindsOfOneType(t *testing.T) {
+	t.Parallel()
+	c, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.find("/subscriptions/s/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts/a")
+	if err != nil || m.Target.Name != "cognitiveservices" {
+		t.Fatalf("%+v %v", m, err)
+	}
+	for kind, want := range map[string]string{"OpenAI": "openai", "aiservices": "aiservices", "TextAnalytics": "cognitiveservices", "": "cognitiveservices"} {
+		if got := c.OfKind(m.Target, kind); got.Name != want {
+			t.Errorf("kind %q is %s, want %s", kind, got.Name, want)
+		}
+	}
 }

@@ -84,6 +84,10 @@ func ClientType(wire string) string {
 	return wire
 }
 
+// FormRows are the rows of a pair in one of the target's forms or types, "" for the
+// ordinary connection; none where the pair has none.
+func (t *Target) FormRows(auth, client, form string) []Row { return t.rows(auth, client, form) }
+
 // rows are those of a form. The ordinary connection of a target that takes several
 // linkers is all of them together; a rule without a form belongs to each.
 func (t *Target) rows(auth, client, form string) []Row {
@@ -186,6 +190,9 @@ func add(text string, g grammar.Grammar, extra map[string]string) (string, error
 	}
 	return text, nil
 }
+
+// Kind is the kind of a row's value: plain, templated or secret.
+func (t *Target) Kind(row Row) string { return t.kind(row) }
 
 // kind follows from the placeholders unless the row says otherwise.
 func (t *Target) kind(row Row) string {

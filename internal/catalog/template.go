@@ -79,14 +79,14 @@ func (t *Target) derive(facts connection.Facts) (connection.Facts, error) {
 		out[name] = value
 	}
 	for name, d := range t.Derived {
-		if _, known := facts[name]; known {
+		if origin, known := facts[d.From]; has(facts, name) || !known || origin.From != nil {
 			continue
 		}
 		re, err := d.pattern(facts)
 		if err != nil {
 			return nil, fmt.Errorf("derive %s of %s: %w", name, t.Name, err)
 		}
-		if m := re.FindStringSubmatch(facts.Text(d.From)); m != nil && facts[d.From].From == nil {
+		if m := re.FindStringSubmatch(facts.Text(d.From)); m != nil {
 			out[name] = connection.Value{Text: m[1], Secret: facts[d.From].Secret}
 		}
 	}

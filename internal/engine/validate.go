@@ -111,7 +111,7 @@ func faults() map[connection.Kind]map[plan.Reason]fault {
 			plan.Moved:   {ItemConfig, problem.SettingChanged, "the setting %s carries an old value"},
 			"":           {ItemConfig, problem.SettingMissing, "the setting %s is missing"},
 		},
-		connection.KindIdentity: {"": {ItemIdentity, problem.IdentityOff, "the app's identity %s is switched off"}},
+		connection.KindIdentity: {"": {ItemIdentity, problem.IdentityOff, "the app carries the identity %s no more"}},
 		connection.KindRole: {
 			plan.Replaced: {ItemPermissions, problem.IdentityReplaced, "the role %s was given to an identity that is another one now"},
 			"":            {ItemPermissions, problem.RoleMissing, "the app's identity lacks the role %s"},

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/patchbay/patchbay/internal/connection"
@@ -20,7 +21,7 @@ func removalRank(k connection.Kind) int {
 
 // graph groups changes by path into steps, draws the edges and sorts.
 func (m *maker) graph() *Plan {
-	g := &grouper{byID: map[string]*Step{}, holder: map[string]string{}, path: m.Path}
+	g := &grouper{byID: map[string]*Step{}, holder: map[string]string{}, soft: map[string]map[string]bool{}, path: m.Path}
 	for _, c := range m.erect {
 		g.put(c, false)
 	}
@@ -38,9 +39,14 @@ func (m *maker) graph() *Plan {
 type grouper struct {
 	byID   map[string]*Step
 	order  []string
-	holder map[string]string // facet key -> id of the step that makes it true
+	holder map[string]string          // facet key -> id of the step that makes it true
+	soft   map[string]map[string]bool // step id -> what it waits for only to be polite
 	path   func(connection.Facet) string
 }
+
+// apart tells whether each facet of a kind is an object of its own: then what comes and
+// what goes on one path need not be written together.
+func apart(k connection.Kind) bool { return k == connection.KindRole || k == connection.KindAccess }
 
 func (g *grouper) put(c Change, dismantle bool) {
 	path := g.path(c.Facet)
@@ -50,6 +56,8 @@ func (g *grouper) put(c Change, dismantle bool) {
 		id = "dismantle:" + id
 	case c.Facet.Scaffold: // never in one step with what leans on it
 		id = "raise:" + id
+	case c.Action == Remove && apart(c.Facet.Kind) && g.comes(id): // the new right first, the old one last
+		id = "remove:" + id
 	}
 	step, ok := g.byID[id]
 	if !ok {
@@ -61,6 +69,11 @@ func (g *grouper) put(c Change, dismantle bool) {
 	if c.Action != Remove {
 		g.holder[c.Facet.Fold()] = id
 	}
+}
+
+// comes tells whether a step makes something true.
+func (g *grouper) comes(id string) bool {
+	return g.byID[id] != nil && g.byID[id].Changes[0].Action != Remove
 }
 
 // edges draws what each step waits for among those put so far.
@@ -96,27 +109,54 @@ func leansOn(f connection.Facet) []connection.Key {
 	return keys
 }
 
-// removeAfter makes a removal wait for the removals of lower rank.
+// removeAfter makes a removal wait for what the app reads and for the removals of lower
+// rank, where nothing stands against it: a path that is written once may hold both what
+// the settings wait for and what should go after them.
 func (g *grouper) removeAfter(step *Step, c Change) {
 	for _, other := range g.order {
 		for _, o := range g.byID[other].Changes {
-			if o.Action == Remove && removalRank(o.Facet.Kind) < removalRank(c.Facet.Kind) {
-				g.need(step, other)
+			first := removalRank(o.Facet.Kind) < removalRank(c.Facet.Kind) && (o.Action == Remove || o.Facet.Kind == connection.KindSetting)
+			if first && other != step.ID && !slices.Contains(step.Needs, other) {
+				step.Needs = append(step.Needs, other)
+				if g.soft[step.ID] == nil {
+					g.soft[step.ID] = map[string]bool{}
+				}
+				g.soft[step.ID][other] = true
 			}
 		}
 	}
 }
 
+// need makes a step wait for another.
 func (g *grouper) need(step *Step, id string) {
 	if id == "" || id == step.ID {
 		return
 	}
-	for _, n := range step.Needs {
-		if n == id {
-			return
-		}
+	delete(g.soft[step.ID], id)
+	if !slices.Contains(step.Needs, id) {
+		step.Needs = append(step.Needs, id)
 	}
-	step.Needs = append(step.Needs, id)
+}
+
+// relent lets one step that waits in a circle go on without what it waited for to be polite.
+func (g *grouper) relent(done map[string]bool) bool {
+	for _, id := range g.order {
+		soft := g.soft[id]
+		if done[id] || len(soft) == 0 {
+			continue
+		}
+		step := g.byID[id]
+		var hard []string
+		for _, n := range step.Needs {
+			if !soft[n] || done[n] {
+				hard = append(hard, n)
+			}
+		}
+		step.Needs = hard
+		delete(g.soft, id)
+		return true
+	}
+	return false
 }
 
 // dismantleLast makes the removal of scaffolding wait for every other step.
@@ -148,7 +188,7 @@ func (g *grouper) sorted() []Step {
 				out = append(out, *step)
 			}
 		}
-		if !progress {
+		if !progress && !g.relent(done) {
 			panic("plan: steps need each other in a circle")
 		}
 	}

@@ -254,3 +254,43 @@ func TestScaffoldingSharesNoStep(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestAnotherGranteeHasNoCircle: the app signs in as somebody else. The new right comes
+// before the settings, the old one goes after them, though both lie on one path; an
+// identity is swapped in one write, whatever waits for it.
+func TestAnotherGranteeHasNoCircle(t *testing.T) {
+	t.Parallel()
+	key := func(kind connection.Kind, resource, name string) connection.Key {
+		return connection.Key{Kind: kind, Resource: resource, Name: name}
+	}
+	oldID, newID := key(connection.KindIdentity, app, "/ids/old"), key(connection.KindIdentity, app, "/ids/new")
+	oldRole, newRole := key(connection.KindRole, store, "r1 old"), key(connection.KindRole, store, "r1 new")
+	oldRule, newRule := key(connection.KindFirewall, store, "1.1.1.1"), key(connection.KindFirewall, store, "2.2.2.2")
+	gone := key(connection.KindSetting, app, "AZURE_OLD")
+	after := []connection.Key{newID, newRole, newRule}
+	in := Input{UID: "me", Stamps: clearStamps{},
+		Desired:  []connection.Facet{{Key: newID}, {Key: newRole}, {Key: newRule}, setting("v", after...)},
+		Observed: map[string]connection.State{}, Records: map[string]*Record{},
+		Path: func(f connection.Facet) string { return f.Resource + "/" + string(f.Kind) }}
+	for _, k := range []connection.Key{oldID, oldRole, oldRule, gone} {
+		in.Observed[k.Fold()], in.Records[k.Fold()] = here(nil, nil), record(k, nil, "me")
+	}
+	p, err := Make(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"identity create new", "identity remove unwanted", "role create new", "firewall create new", "firewall remove unwanted",
+		"setting create new", "setting remove unwanted", "role remove unwanted"}
+	if d := cmp.Diff(want, summary(p)); d != "" {
+		t.Error(d)
+	}
+	place := map[string]int{}
+	for n, s := range p.Steps {
+		place[s.ID] = n
+		for _, need := range s.Needs {
+			if at, ok := place[need]; !ok || at >= n {
+				t.Errorf("%s stands before %s, which it needs", s.ID, need)
+			}
+		}
+	}
+}

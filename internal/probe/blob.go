@@ -78,8 +78,9 @@ func endpoint(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// blob lists one container with the account's key. For an identity it sends the
-// request unsigned: any answer but the firewall's shows that the account is reached.
+// blob lists one container with the account's key or a service principal's token. For
+// an identity it sends the request unsigned: any answer but the firewall's shows that
+// the account is reached.
 func (p *Prober) blob(ctx context.Context, v *visit) outcome {
 	place := blobPlace{}
 	var err error
@@ -94,6 +95,9 @@ func (p *Prober) blob(ctx context.Context, v *visit) outcome {
 	req, err := blobRequest(ctx, place, time.Now())
 	if err != nil {
 		return v.unsettled(err)
+	}
+	if v.token != "" {
+		req.Header.Set("Authorization", "Bearer "+v.token)
 	}
 	from := ""
 	resp, err := p.roundTrip(req, func(conn net.Conn) { from = local(conn) })
@@ -165,10 +169,12 @@ func (v *visit) blobOutcome(place blobPlace, resp *http.Response, from string) o
 		return outcome{stage: atNetwork, code: problem.TargetStopped, detail: said, fix: "look at the account's notices: its subscription is disabled"}
 	case resp.StatusCode >= 500:
 		return outcome{stage: atNetwork, code: problem.TargetNoAnswer, detail: said}
-	case place.key == "":
+	case place.key == "" && v.token == "":
 		return outcome{unproven: identityUnproven}
 	case resp.StatusCode < 300:
 		return outcome{}
+	case code == "AuthorizationPermissionMismatch":
+		return v.notInForce(said)
 	case code == "KeyBasedAuthenticationNotPermitted":
 		return outcome{code: problem.KeyAccessDisabled, detail: said}
 	}

@@ -138,9 +138,9 @@ func (p *Prober) postgres(ctx context.Context, v *visit) outcome {
 			return v.unsettled(err)
 		}
 	}
-	withLogin := !v.bare() && !v.identity()
-	if !withLogin {
-		place.password = ""
+	withLogin := !v.bare() && (!v.identity() || v.token != "")
+	if !withLogin || v.token != "" {
+		place.password = v.token
 	}
 	cfg, err := p.postgresConfig(place)
 	if err != nil {

@@ -31,6 +31,7 @@ type Options struct {
 	Dial    DialFunc       // nil dials plainly
 	Roots   *x509.CertPool // nil means the machine's own
 	Timeout time.Duration  // of one knock, everything included; 0 means DefaultTimeout
+	SignIn  SignInFunc     // nil: service principals are not tried
 }
 
 // Prober knocks. It is safe for many goroutines.
@@ -61,6 +62,7 @@ type visit struct {
 	facts    connection.Facts
 	settings map[string]string // by folded name, revealed
 	missing  []string          // settings that were looked for and are not there
+	token    string            // what a service principal's secret was exchanged for
 }
 
 // get returns the value of a setting by its documented name.
@@ -130,7 +132,13 @@ func (p *Prober) Probe(ctx context.Context, c *connection.Connection, facts conn
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
-	return append(found, v.report(try(ctx, v))...)
+	o := try(ctx, v)
+	if v.bearer() && p.options.SignIn != nil && o == (outcome{unproven: identityUnproven}) {
+		if o = p.signIn(ctx, v); o == (outcome{}) {
+			o = try(ctx, v)
+		}
+	}
+	return append(found, v.report(o)...)
 }
 
 // outcome is how far a knock came. The zero value means that everything works.
@@ -151,6 +159,7 @@ const (
 	atSettings              // the settings do not say where to go
 	atNetwork               // nothing answers
 	atWall                  // something answers and shuts us out
+	atRights                // the login works and allows nothing
 )
 
 func (o outcome) failed() bool { return o.code != "" }

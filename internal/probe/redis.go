@@ -112,7 +112,7 @@ func (p *Prober) redis(ctx context.Context, v *visit) outcome {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	session := &redisSession{conn: conn, in: bufio.NewReader(conn)}
-	if v.bare() || v.identity() {
+	if v.bare() || v.identity() && v.token == "" {
 		if _, err := session.do("PING"); err != nil {
 			return v.noAnswer(at, err)
 		}
@@ -134,7 +134,7 @@ func (v *visit) redisLogin(s *redisSession, place redisPlace, at string) outcome
 		command []string
 		refused func(answer string) outcome
 	}{
-		{[]string{"AUTH", place.password}, func(a string) outcome { return v.refused("the cache says: " + a) }},
+		{v.redisAuth(place), func(a string) outcome { return v.refused("the cache says: " + a) }},
 		{[]string{"SELECT", orElse(place.database, "0")}, func(a string) outcome {
 			return outcome{code: problem.DatabaseMissing, detail: fmt.Sprintf("the cache has no database %s: %s", place.database, a)}
 		}},
@@ -149,6 +149,14 @@ func (v *visit) redisLogin(s *redisSession, place redisPlace, at string) outcome
 		}
 	}
 	return outcome{}
+}
+
+// redisAuth is the command that signs in: with a key, or as a principal with its token.
+func (v *visit) redisAuth(place redisPlace) []string {
+	if v.token != "" {
+		return []string{"AUTH", v.c.Properties.Auth.PrincipalID, v.token}
+	}
+	return []string{"AUTH", place.password}
 }
 
 // redisSession speaks as much of the protocol as a knock needs: a command, and an

@@ -14,6 +14,7 @@ const (
 	nameFirewall  = "Target service firewall validated."
 	nameNetwork   = "Target network access validated."
 	nameSettings  = "Configured connection information validated."
+	nameRights    = "Managed Identity permissions validated."
 	// nameSettingsOnly stands where user name and password were not tried.
 	nameSettingsOnly = "Configured connection information validated (except for username/password)."
 )
@@ -33,6 +34,7 @@ func (v *visit) report(o outcome) []connection.Finding {
 		return found
 	}
 	add(v.settingsFinding(o))
+	add(v.rightsFinding(o))
 	return found
 }
 
@@ -58,6 +60,11 @@ func (v *visit) networkFinding(o outcome) (connection.Finding, bool) {
 		f.Description = o.unproven
 	}
 	return f, true
+}
+
+// rightsFinding tells of a login that works and allows nothing yet.
+func (v *visit) rightsFinding(o outcome) (connection.Finding, bool) {
+	return connection.Finding{Name: nameRights, Result: connection.ResultWarning, Description: o.detail}, o.stage == atRights
 }
 
 // settingsFinding judges what the app was configured with.

@@ -8,10 +8,13 @@ import (
 )
 
 // quoteCosmos writes what reads the same in all libraries: the .NET one knows
-// quotation marks, the others do not.
+// quotation marks and doubled equals signs, the others do not.
 func quoteCosmos(value string) (string, error) {
-	if strings.ContainsAny(value, `"'`) {
+	switch {
+	case strings.ContainsAny(value, `"'`):
 		return "", fmt.Errorf("it holds a quotation mark: %w", ErrValue)
+	case strings.HasPrefix(value, "="):
+		return "", fmt.Errorf("it begins with an equals sign: %w", ErrValue)
 	}
 	return quotePairs(value)
 }

@@ -78,7 +78,7 @@ func FuzzSQLServer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, user, password, database string) {
 		for name, form := range map[string]string{
 			grammar.SQLServer: "server=h;port=1433;database=\x00;user id=\x00;password=\x00;",
-			grammar.ODBC:      "odbc:Driver={ODBC Driver 17 for SQL Server};Server=tcp:h,1433;Database=\x00;UID=\x00;PWD=\x00;",
+			grammar.ODBC:      "odbc:Driver={ODBC Driver 17 for SQL Server};Server=h;Port=1433;Database=\x00;User Id=\x00;Password=\x00;",
 		} {
 			dsn, ok := write(t, name, form, database, user, password)
 			if !ok {
@@ -291,7 +291,7 @@ func TestRefusalsByPlace(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, before, value string }{
 		{grammar.MySQL, "", "a:b"}, {grammar.MySQL, "\x00:", "a\x00"}, {grammar.UserInfo, "", "a:b"}, {grammar.UserInfo, "\x00:", "\x00"},
-		{grammar.Cosmos, "", `a"b`}, {grammar.Cosmos, "", "a'b"}, {grammar.ServiceBus, "", "a;b"}, {grammar.AppConfig, "", ""},
+		{grammar.Cosmos, "", `a"b`}, {grammar.Cosmos, "", "a'b"}, {grammar.Cosmos, "", "=a"}, {grammar.ServiceBus, "", "a;b"}, {grammar.AppConfig, "", ""},
 		{grammar.SQLServer, "", "\xff"}, {grammar.SQLServer, "", "a\x00"}, {grammar.ODBC, "", "\xff"}, {grammar.ODBC, "", "a\x00"},
 		{grammar.SQLServerJDBC, "", "a\x00"}, {grammar.JAAS, "", "a\x00"}, {grammar.URL, "", "a\x00"},
 	} {
