@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,14 +77,20 @@ func (s *connector) hidesEverywhere(t *testing.T, secret string) {
 			t.Errorf("listConfigurations of %s: %d, or it lacks the secret", name, a.Status)
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(s.home, "state", "*"))
-	if err != nil || len(files) < 2 {
-		t.Fatal("the state is not where it was:", files, err)
-	}
-	for _, file := range append(files, filepath.Join(s.home, "serve.log")) {
-		if raw, err := os.ReadFile(file); err != nil || bytes.Contains(raw, []byte(secret)) {
-			t.Errorf("%s: %v, or it holds the secret", file, err)
+	looked := 0
+	err := filepath.WalkDir(s.home, func(path string, file fs.DirEntry, err error) error {
+		if err != nil || file.IsDir() {
+			return err
 		}
+		raw, err := os.ReadFile(path)
+		if bytes.Contains(raw, []byte(secret)) {
+			t.Errorf("%s holds the secret", path)
+		}
+		looked++
+		return err
+	})
+	if err != nil || looked < 4 {
+		t.Errorf("%d files were looked at: %v", looked, err)
 	}
 }
 
@@ -187,7 +194,7 @@ func TestServicePrincipalSecretIsTried(t *testing.T) {
 	}
 }
 
-// optOuts are connections that leave something out, and what then must not be there.
+// leftOut is a step that is left out of a connection, and what then must not be there.
 type leftOut struct {
 	name    string
 	change  func(properties map[string]any)
@@ -250,7 +257,9 @@ func TestOptOuts(t *testing.T) {
 					t.Errorf("%s: %s", title, d.Raw)
 				}
 				for item, result := range s.validated(t, "app1", "x") {
-					if strings.HasPrefix(result, "failure") && out.name != "network" {
+					// Without its rights a principal whose sign-in is tried is turned away, as it should be.
+					tried := out.name == "auth" && way == "service principal"
+					if strings.HasPrefix(result, "failure") && out.name != "network" && !tried {
 						t.Errorf("%s: %s %s", title, item, result)
 					}
 				}

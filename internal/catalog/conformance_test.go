@@ -192,9 +192,9 @@ type recordedRow struct {
 // unlike are the recordings that none of our settings equal, with the reason.
 var unlike = map[string]string{
 	"aca2aca_e2e":                        "a container app is no target yet",
-	"local_confluentkafka_e2e":           "an update without the secret, which lost the password",
-	"webapp_confluentkafka_e2e":          "an update without the secret, which lost the password",
-	"webapp_confluentkafka_keyvault_ref": "an update without the secret, which lost the password",
+	"local_confluentkafka_e2e":           "two settings of three came back after an update",
+	"webapp_confluentkafka_e2e":          "two settings of three came back after an update",
+	"webapp_confluentkafka_keyvault_ref": "two settings of three came back after an update",
 	"webapp_storageblob_addon":           "the name of the connection and the type are in the name, which no page tells",
 }
 

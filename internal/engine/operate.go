@@ -289,6 +289,13 @@ func (r *run) fail(ctx context.Context, c *connection.Connection, err error) err
 	if ctx.Err() != nil || err != nil && halted(err) {
 		return err
 	}
+	if r.op.Before == nil && len(r.left) == 0 {
+		if lost := r.letGo(ctx); ctx.Err() != nil || halted(lost) {
+			return lost
+		} else if lost != nil {
+			r.left = append(r.left, problem.As(lost).Error())
+		}
+	}
 	p := problem.As(err)
 	if len(r.left) > 0 {
 		detail := strings.Join(r.left, "; ")

@@ -64,7 +64,11 @@ func (r *run) undoStep(ctx context.Context, in intent) error {
 		return storeProblem(err)
 	}
 	defer unlock()
-	reversed, basis, err := r.reverse(ctx, d, in)
+	shared, err := r.sharedNow(ctx, in)
+	if err != nil {
+		return err
+	}
+	reversed, basis, err := r.reverse(ctx, d, in, shared)
 	if err != nil {
 		return err
 	}
@@ -78,14 +82,15 @@ func (r *run) undoStep(ctx context.Context, in intent) error {
 		}
 		r.noteReborn(reversed, states, in)
 	}
-	if err := r.giveBack(ctx, in); err != nil {
+	if err := r.giveBack(ctx, in, shared); err != nil {
 		return err
 	}
 	return r.journal(ctx, ledger.Entry{Phase: ledger.PhaseUndone, Step: in.Step, Note: describe(reversed)})
 }
 
-// reverse reads again and works out the opposite of each change that really happened.
-func (r *run) reverse(ctx context.Context, d Driver, in intent) ([]plan.Change, Basis, error) {
+// reverse reads again and works out the opposite of each change that really happened
+// and that nobody else relies on.
+func (r *run) reverse(ctx context.Context, d Driver, in intent, shared map[string]bool) ([]plan.Change, Basis, error) {
 	facets := make([]connection.Facet, 0, len(in.Changes))
 	for _, ic := range in.Changes {
 		facets = append(facets, ic.Change.Facet)
@@ -97,7 +102,7 @@ func (r *run) reverse(ctx context.Context, d Driver, in intent) ([]plan.Change, 
 	var out []plan.Change
 	for _, ic := range in.Changes {
 		now := d.State(basis, ic.Change.Facet)
-		if back, ok := opposite(ic.Change, now); ok {
+		if back, ok := opposite(ic.Change, now); ok && !shared[ic.Change.Facet.Fold()] {
 			r.rebind(&back)
 			out = append(out, back)
 		}
@@ -148,11 +153,16 @@ func overlay(want, seen connection.Attrs) connection.Attrs {
 	return out
 }
 
-// giveBack puts the records back as they were before the intent.
-func (r *run) giveBack(ctx context.Context, in intent) error {
+// giveBack puts the records back as they were before the intent; what others rely on
+// keeps its own.
+func (r *run) giveBack(ctx context.Context, in intent, shared map[string]bool) error {
 	for _, ic := range in.Changes {
 		var err error
-		if ic.Had != nil && ic.Had.OwnedBy(r.uid) {
+		ours := ic.Had != nil && ic.Had.OwnedBy(r.uid)
+		if ours && shared[ic.Change.Facet.Fold()] {
+			continue
+		}
+		if ours {
 			r.rebindRecord(ic.Had)
 			err = r.store(ctx, ic.Had)
 		} else {

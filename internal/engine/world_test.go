@@ -211,6 +211,11 @@ func (k *catalog) Derive(c *connection.Connection, facts engine.Facts, secrets c
 	if c.Properties.Auth == nil || c.Properties.Auth.Type == connection.AuthSecret {
 		return []connection.Facet{setting, host}, nil
 	}
+	if c.Properties.Auth.Type == connection.AuthServicePrincipalSecret { // the same for every source
+		role := connection.Facet{Key: connection.Key{Kind: connection.KindRole, Resource: account, Name: "reader of p"}, Want: connection.Attrs{"principalId": connection.Plain("p")}}
+		setting.After = []connection.Key{role.Key}
+		return []connection.Facet{setting, role}, nil
+	}
 	id := connection.Key{Kind: connection.KindIdentity, Resource: c.Source, Name: "system"}
 	role := connection.Facet{Key: connection.Key{Kind: connection.KindRole, Resource: account, Name: "reader"}, Want: connection.Attrs{"principalId": connection.Output(id, "principalId")}}
 	admin := connection.Facet{Key: connection.Key{Kind: connection.KindAccess, Resource: server, Name: "engine"}, Want: connection.Attrs{}, Scaffold: true}

@@ -279,7 +279,7 @@ func TestAnotherGranteeHasNoCircle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"identity create new", "identity remove unwanted", "role create new", "firewall create new", "firewall remove unwanted",
+	want := []string{"role create new", "identity create new", "identity remove unwanted", "firewall create new", "firewall remove unwanted",
 		"setting create new", "setting remove unwanted", "role remove unwanted"}
 	if d := cmp.Diff(want, summary(p)); d != "" {
 		t.Error(d)

@@ -156,17 +156,29 @@ func checkSecret(c *connection.Connection, t *catalog.Target, given connection.S
 	a := c.Properties.Auth
 	_, have := given[connection.SecretSlot]
 	switch how := t.Auth[a.Type]; {
-	case a.Type == connection.AuthServicePrincipalSecret && !have:
-		return problem.New(problem.SecretNeeded, c.ID, "%s needs the secret of service principal %s", t.Name, a.ClientID).
-			WithFix("give it with --service-principal client-id=%s object-id=%s secret=VALUE", a.ClientID, a.PrincipalID)
 	case how.Given && a.Name == "":
 		return problem.New(problem.SecretNeeded, c.ID, "%s needs the name of a database user", t.Name)
-	case how.Given && !have:
-		return problem.New(problem.SecretNeeded, c.ID, "%s needs the password of %s", t.Name, a.Name).
-			WithFix("give it with --secret name=%s secret=VALUE", a.Name)
+	case lacksSecret(c, t, given) != nil:
+		return lacksSecret(c, t, given)
 	case how.Key != "" && (have || a.Name != ""):
 		return problem.New(problem.OptionUnsupported, c.ID, "the key of %s is fetched from the target, none can be given", t.Name).
 			WithFix("write --secret without name and value")
+	}
+	return nil
+}
+
+// lacksSecret names a secret that only a person can give and that is not at hand.
+func lacksSecret(c *connection.Connection, t *catalog.Target, given connection.Secrets) error {
+	a := c.Properties.Auth
+	_, have := given[connection.SecretSlot]
+	switch {
+	case a == nil || have || !waysOf(c).settings:
+	case a.Type == connection.AuthServicePrincipalSecret:
+		return problem.New(problem.SecretNeeded, c.ID, "%s needs the secret of service principal %s", t.Name, a.ClientID).
+			WithFix("give it with --service-principal client-id=%s object-id=%s secret=VALUE", a.ClientID, a.PrincipalID)
+	case t.Auth[a.Type].Given:
+		return problem.New(problem.SecretNeeded, c.ID, "%s needs the password of %s", t.Name, a.Name).
+			WithFix("give it with --secret name=%s secret=VALUE", a.Name)
 	}
 	return nil
 }

@@ -32,6 +32,9 @@ func (r *Reader) Derive(c *connection.Connection, facts connection.Facts, secret
 	if err := checkPublicAccess(c, m.Target, facts); err != nil {
 		return nil, err
 	}
+	if err := lacksSecret(c, m.Target, secrets); err != nil {
+		return nil, err
+	}
 	d := &derivation{c: c, m: m, facts: withRequest(c, facts, secrets)}
 	if waysOf(c).grants {
 		if err := d.grants(); err != nil {

@@ -190,8 +190,10 @@ func TestDeriveRefuses(t *testing.T) {
 	if _, err := derive(t, private, link(dbID, system, "go"), nil); !problem.Is(err, problem.PublicAccessDenied) {
 		t.Errorf("a server without public access: %v", err)
 	}
-	if _, err := derive(t, world(), link(dbID, secret, "go"), nil); err == nil || !strings.Contains(err.Error(), "{password}") {
-		t.Errorf("without a password: %v", err)
+	for _, c := range []*connection.Connection{link(dbID, secret, "go"), byServicePrincipal(blobID, "go")} {
+		if _, err := derive(t, world(), c, nil); !problem.Is(err, problem.SecretNeeded) {
+			t.Errorf("without a secret: %v", err)
+		}
 	}
 	r := reader(t, world())
 	if _, err := r.Derive(link(dbID, system, "go"), connection.Facts{}, nil); err == nil || !strings.Contains(err.Error(), "not known") {

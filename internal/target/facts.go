@@ -166,13 +166,15 @@ func (r *reading) readSource(ctx context.Context) error {
 
 func (r *reading) readEngine(ctx context.Context) error {
 	enters := entersDatabase(r.c, r.m.Target)
-	if enters || wantsTenant(r.c) {
-		me, err := r.reader.Engine(ctx)
-		if err != nil {
-			return err
-		}
+	me, err := r.reader.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	if enters {
 		r.put(factEnginePrincipal, me.PrincipalID)
 		r.put(factEngineLogin, me.Login)
+	}
+	if !wantsIdentity(r.c) { // which tells its own
 		r.put(catalog.FactTenantID, me.TenantID)
 	}
 	if !waysOf(r.c).network || (!enters && !provesLogin(r.c, r.m.Target)) {

@@ -64,7 +64,7 @@ func TestIdentityFacts(t *testing.T) {
 		{"nothing granted", byUserIdentity(blobID, "go", optOutAuth), map[string]string{"identity.id": ""}, ""},
 		{"service principal", byServicePrincipal(blobID, "go"), map[string]string{"identity.id": "", "tenantId": tenant}, ""},
 		{"service principal, nothing granted", byServicePrincipal(dbID, "go", optOutAuth), map[string]string{"tenantId": tenant}, ""},
-		{"system identity", link(blobID, system, "go"), map[string]string{"identity.id": "", "tenantId": ""}, ""},
+		{"system identity", link(blobID, system, "go"), map[string]string{"identity.id": "", "engine.principalId": ""}, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

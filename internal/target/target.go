@@ -45,7 +45,8 @@ type Reader struct {
 	Cloud   arm.Cloud
 	// Source reads the source; SOURCE_NOT_FOUND when it is not there.
 	Source func(ctx context.Context, id string) (Source, error)
-	// Engine tells who the engine is and whose tenant it lives in; it does no I/O.
+	// Engine tells who the engine is and which tenant it lives in: a service principal is
+	// given without one, and is taken to be of the same.
 	Engine func(ctx context.Context) (Identity, error)
 	// Address is where the engine's traffic comes from, "" when nobody knows; asked
 	// only when the target may have to let the engine in for a while.
@@ -103,13 +104,6 @@ func bearsSecret(auth string) bool {
 // wantsIdentity tells whether a user-assigned identity must be found.
 func wantsIdentity(c *connection.Connection) bool {
 	return waysOf(c).grants && c.Properties.Auth.Type == connection.AuthUserIdentity
-}
-
-// wantsTenant tells whether the app must know which tenant it signs in to. A service
-// principal is given without one: it is the tenant the engine itself works in.
-func wantsTenant(c *connection.Connection) bool {
-	a := c.Properties.Auth
-	return a != nil && a.Type == connection.AuthServicePrincipalSecret
 }
 
 // wantsKey tells whether the settings hold a key that is fetched from the target.
