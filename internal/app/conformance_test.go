@@ -29,6 +29,13 @@ func TestConformanceOfOurRequests(t *testing.T) {
 	c.forget()
 	bodies := map[string]map[string]any{"cache": cacheByKey(c), "cacheid": cacheByIdentity(c), "blob": blobByIdentity(c), "pgid": databaseByIdentity(c, "pg1"),
 		"pgsecret": databaseByPassword(c, "pg1", "pgadmin", adminPassword)}
+	u, p := c.makeIdentity("shopper"), c.newPrincipal("shopper")
+	for name, linker := range c.targetsFor(u.auth(c)) {
+		bodies["user"+name] = linker
+	}
+	for name, linker := range c.targetsFor(p.auth()) {
+		bodies["principal"+name] = linker
+	}
 	for name, linker := range bodies {
 		for _, step := range []func() answer{
 			func() answer { return s.do("PUT", s.linker("app1", name), linker) },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,24 +22,22 @@ var errDead = errors.New("this process is gone")
 // after the change is made: from then on nothing is written any more.
 type mortal struct {
 	ledger.Ledger
-	n     int
+	n     int // changes it lives to see; below zero it is dead
 	after bool
-	dead  bool
+	mu    sync.Mutex
 }
 
 func (m *mortal) live(change func() error) error {
-	if m.dead {
-		return errDead
-	}
+	m.mu.Lock()
 	m.n--
-	if m.n == 0 {
-		m.dead = true
-		if m.after {
-			_ = change()
+	dead, dies := m.n < 0, m.n == 0
+	m.mu.Unlock()
+	if dies && m.after || !dead && !dies {
+		if err := change(); !dies {
+			return err
 		}
-		return errDead
 	}
-	return change()
+	return errDead
 }
 
 func (m *mortal) Append(ctx context.Context, l *ledger.Lease, e ledger.Entry) error {
@@ -75,10 +74,10 @@ func (b *bench) runMortal(r engine.Request, n int, after bool) (string, bool) {
 		b.t.Fatal(err)
 	}
 	_, err = e.Drain(ctx, op.ID)
-	if err != nil && !m.dead {
+	if err != nil && m.n > 0 {
 		b.t.Fatal(err)
 	}
-	return op.ID, m.dead
+	return op.ID, m.n <= 0
 }
 
 func (b *bench) request(verb ledger.Verb) engine.Request {
