@@ -30,7 +30,10 @@ func (c *cloudUnderTest) snapshot() map[string]string {
 	}
 	out["roles"] = c.grants()
 	out["entra"] = c.arm("GET", c.server("pg1"), serverVersion, nil).text("properties", "authConfig", "activeDirectoryAuth")
-	out["aad"] = fmt.Sprint(c.arm("GET", c.cache(), cacheVersion, nil).at("properties", "redisConfiguration", "aad-enabled"))
+	out["aad"] = "false" // unset means off
+	if on := c.arm("GET", c.cache(), cacheVersion, nil).text("properties", "redisConfiguration", "aad-enabled"); on != "" {
+		out["aad"] = on
+	}
 	return out
 }
 
@@ -110,20 +113,28 @@ func hurts() []map[string]any {
 // an undisturbed run, and compares the world with what it was before.
 func TestEveryWriteIsUndone(t *testing.T) {
 	t.Parallel()
-	bodies := map[string]func(c *cloudUnderTest) map[string]any{
-		"pgid":  func(c *cloudUnderTest) map[string]any { return databaseByIdentity(c, "pg1") },
-		"blob":  blobByIdentity,
-		"cache": cacheByKey,
+	type linker func(c *cloudUnderTest) map[string]any
+	bodies := map[string]struct{ first, other linker }{
+		"pgid": {func(c *cloudUnderTest) map[string]any { return databaseByIdentity(c, "pg1") },
+			func(c *cloudUnderTest) map[string]any { return databaseByPassword(c, "pg1", "pgadmin", adminPassword) }},
+		"blob": {blobByIdentity, func(c *cloudUnderTest) map[string]any {
+			return body(c.account()+"/blobServices/default", map[string]any{"authType": "secret"})
+		}},
+		"cache": {cacheByKey, func(c *cloudUnderTest) map[string]any {
+			return body(c.cache()+"/databases/0", map[string]any{"authType": "systemAssignedIdentity"})
+		}},
 	}
-	for name, make := range bodies {
+	for name, is := range bodies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, s := stage(t)
 			s.start()
-			create := func() answer { return s.do("PUT", s.linker("app1", name), make(c)) }
+			create := func() answer { return s.do("PUT", s.linker("app1", name), is.first(c)) }
+			update := func() answer { return s.do("PUT", s.linker("app1", name), is.other(c)) }
 			remove := func() answer { return s.do("DELETE", s.linker("app1", name), nil) }
 			s.failEach(t, "create", create, remove)
 			create()
+			s.failEach(t, "update", update, create)
 			s.failEach(t, "delete", remove, create)
 		})
 	}

@@ -40,7 +40,7 @@ func authOptions() []authOption {
 			Help: "client-id=ID subs-id=SUBSCRIPTION: sign in with a user-assigned identity."},
 		{Name: "service-principal", Wire: authServicePrincipal, AzName: "service-principal",
 			Keys: []string{"client-id", "object-id", "secret"}, Required: []string{"client-id", "object-id", "secret"},
-			Help: "client-id=ID object-id=ID secret=VALUE: sign in as a service principal."},
+			Help: "client-id=ID object-id=ID secret=VALUE: sign in as a service principal. VALUE may be @FILE or - (standard input)."},
 	}
 }
 
@@ -194,8 +194,11 @@ func exampleWords(o authOption) string {
 	var parts []string
 	for _, key := range o.Required {
 		value := strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
-		if key == "name" {
+		switch key {
+		case "name":
 			value = "USER"
+		case "secret":
+			value = "@FILE"
 		}
 		parts = append(parts, key+"="+value)
 	}

@@ -27,7 +27,7 @@ func testTargets() []TargetCommand {
 			Name: "postgres-flexible", Display: "Azure Database for PostgreSQL flexible server",
 			Options:     []TargetOption{{Name: "server", Help: "Name of the server."}, {Name: "database", Help: "Name of the database."}},
 			ID:          group + "Microsoft.DBforPostgreSQL/flexibleServers/{server}/databases/{database}",
-			AuthTypes:   []string{"secret", "systemAssignedIdentity"},
+			AuthTypes:   []string{"secret", "systemAssignedIdentity", "userAssignedIdentity", "servicePrincipalSecret"},
 			ClientTypes: []string{"dotnet", "java", "python", "nodejs", "go", "php", "ruby", "django", "springBoot", "none"},
 		},
 		{
@@ -42,7 +42,7 @@ func testTargets() []TargetCommand {
 			Name: "storage-blob", Display: "Azure Blob Storage",
 			Options:     []TargetOption{{Name: "account", Help: "Name of the storage account."}},
 			ID:          group + "Microsoft.Storage/storageAccounts/{account}/blobServices/default",
-			AuthTypes:   []string{"systemAssignedIdentity", "secret"},
+			AuthTypes:   []string{"systemAssignedIdentity", "secret", "userAssignedIdentity", "servicePrincipalSecret"},
 			KeysFetched: true, ServiceEndpoint: true, PrivateEndpoint: true,
 			ClientTypes: []string{"dotnet", "java", "python", "nodejs", "go", "springBoot", "none"},
 		},
