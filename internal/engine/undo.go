@@ -81,6 +81,7 @@ func (r *run) undoStep(ctx context.Context, in intent) error {
 			return err
 		}
 		r.noteReborn(reversed, states, in)
+		noteOutputs(reversed, states, in)
 	}
 	if err := r.giveBack(ctx, in, shared); err != nil {
 		return err
@@ -196,6 +197,18 @@ func (r *run) rebind(c *plan.Change) {
 	v, ok := c.Facet.Want[connection.AttrPrincipalID]
 	if now := r.reborn[v.Text]; ok && now != "" {
 		c.Facet.Want[connection.AttrPrincipalID] = connection.Plain(now)
+	}
+}
+
+// noteOutputs puts what was brought back on the records that are given back: it may
+// carry another id than before.
+func noteOutputs(reversed []plan.Change, states []connection.State, in intent) {
+	for i, c := range reversed {
+		for _, ic := range in.Changes {
+			if ic.Had != nil && ic.Change.Facet.Fold() == c.Facet.Fold() && c.Action != plan.Remove && len(states[i].Outputs) > 0 {
+				ic.Had.Outputs = states[i].Outputs
+			}
+		}
 	}
 }
 
