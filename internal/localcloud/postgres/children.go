@@ -20,9 +20,9 @@ var platformDatabases = map[string]bool{"postgres": true, "template0": true, "te
 func (p *Provider) putDatabase(_ context.Context, r *provider.Request) (*provider.Answer, error) {
 	name := r.ID.Name()
 	if len(name) > maxName {
-		return nil, badRequest("InvalidParameterValue", "A database name has at most 63 bytes.")
+		return nil, provider.BadRequest("InvalidParameterValue", "A database name has at most 63 bytes.")
 	}
-	charset, collation := text(r.Body, "properties", "charset"), text(r.Body, "properties", "collation")
+	charset, collation := provider.Text(r.Body, "properties", "charset"), provider.Text(r.Body, "properties", "collation")
 	if charset == "" {
 		charset = "UTF8"
 	}
@@ -47,14 +47,14 @@ func (p *Provider) putDatabase(_ context.Context, r *provider.Request) (*provide
 
 func (p *Provider) recordDatabase(server, name, charset, collation string) {
 	i := id.MustParse(server).Child("databases", name)
-	p.cloud.Store().Put(i.String(), identify(i, databaseType, map[string]any{
+	p.cloud.Store().Put(i.String(), provider.Identify(i, databaseType, map[string]any{
 		"properties": map[string]any{"charset": charset, "collation": collation},
 	}))
 }
 
 func (p *Provider) deleteDatabase(_ context.Context, r *provider.Request) (*provider.Answer, error) {
 	if platformDatabases[strings.ToLower(r.ID.Name())] {
-		return nil, badRequest("InvalidParameterValue", "The database '"+r.ID.Name()+"' belongs to the platform and cannot be deleted.")
+		return nil, provider.BadRequest("InvalidParameterValue", "The database '"+r.ID.Name()+"' belongs to the platform and cannot be deleted.")
 	}
 	doc, exists := p.cloud.Store().Get(r.ID.String())
 	if !exists {
@@ -65,7 +65,7 @@ func (p *Provider) deleteDatabase(_ context.Context, r *provider.Request) (*prov
 		if err != nil {
 			return err
 		}
-		if err := inside.dropDatabase(ctx, text(doc, "name")); err != nil {
+		if err := inside.dropDatabase(ctx, provider.Text(doc, "name")); err != nil {
 			return err
 		}
 		p.cloud.Store().Delete(r.ID.String())
@@ -74,12 +74,12 @@ func (p *Provider) deleteDatabase(_ context.Context, r *provider.Request) (*prov
 }
 
 func (p *Provider) putRule(_ context.Context, r *provider.Request) (*provider.Answer, error) {
-	first, last := text(r.Body, "properties", "startIpAddress"), text(r.Body, "properties", "endIpAddress")
+	first, last := provider.Text(r.Body, "properties", "startIpAddress"), provider.Text(r.Body, "properties", "endIpAddress")
 	if _, err := parseRange(first, last); err != nil {
-		return nil, badRequest("InvalidParameterValue", "The firewall rule is not valid: "+err.Error()+".")
+		return nil, provider.BadRequest("InvalidParameterValue", "The firewall rule is not valid: "+err.Error()+".")
 	}
 	return p.operateChild(r.ID, func(context.Context, *server) error {
-		p.cloud.Store().Put(r.ID.String(), identify(r.ID, firewallType, map[string]any{
+		p.cloud.Store().Put(r.ID.String(), provider.Identify(r.ID, firewallType, map[string]any{
 			"properties": map[string]any{"startIpAddress": first, "endIpAddress": last},
 		}))
 		return nil
@@ -98,23 +98,23 @@ func (p *Provider) deleteRule(_ context.Context, r *provider.Request) (*provider
 
 func (p *Provider) putAdmin(_ context.Context, r *provider.Request) (*provider.Answer, error) {
 	objectID := strings.ToLower(r.ID.Name())
-	role, kind := text(r.Body, "properties", "principalName"), text(r.Body, "properties", "principalType")
+	role, kind := provider.Text(r.Body, "properties", "principalName"), provider.Text(r.Body, "properties", "principalType")
 	if kind == "" {
 		kind = "Unknown"
 	}
 	if _, err := uuid.Parse(objectID); err != nil {
-		return nil, badRequest("InvalidParameterValue", "The name of an administrator is the object id of its principal, a GUID.")
+		return nil, provider.BadRequest("InvalidParameterValue", "The name of an administrator is the object id of its principal, a GUID.")
 	}
 	if role == "" || len(role) > maxName || entraKinds[kind] == "" {
-		return nil, badRequest("InvalidParameterValue", "An administrator needs a principalName of at most 63 bytes and a principalType of User, Group, ServicePrincipal or Unknown.")
+		return nil, provider.BadRequest("InvalidParameterValue", "An administrator needs a principalName of at most 63 bytes and a principalType of User, Group, ServicePrincipal or Unknown.")
 	}
 	s := p.server(r.ID.Parent().String())
 	if doc, exists := s.document(); exists {
-		if text(doc, "properties", "authConfig", "activeDirectoryAuth") != enabled {
-			return nil, badRequest("AadAuthDisabled", "Microsoft Entra authentication is disabled on this server; set authConfig.activeDirectoryAuth to Enabled first.")
+		if provider.Text(doc, "properties", "authConfig", "activeDirectoryAuth") != enabled {
+			return nil, provider.BadRequest("AadAuthDisabled", "Microsoft Entra authentication is disabled on this server; set authConfig.activeDirectoryAuth to Enabled first.")
 		}
-		if strings.EqualFold(role, text(doc, "properties", "administratorLogin")) {
-			return nil, badRequest("InvalidParameterValue", "The principalName is the server's administratorLogin.")
+		if strings.EqualFold(role, provider.Text(doc, "properties", "administratorLogin")) {
+			return nil, provider.BadRequest("InvalidParameterValue", "The principalName is the server's administratorLogin.")
 		}
 	}
 	return p.operateChild(r.ID, func(ctx context.Context, s *server) error {
@@ -123,11 +123,11 @@ func (p *Provider) putAdmin(_ context.Context, r *provider.Request) (*provider.A
 			return err
 		}
 		before, _ := p.cloud.Store().Get(r.ID.String())
-		if err := inside.setEntraAdmin(ctx, role, text(before, "properties", "principalName"), objectID, kind); err != nil {
+		if err := inside.setEntraAdmin(ctx, role, provider.Text(before, "properties", "principalName"), objectID, kind); err != nil {
 			return err
 		}
-		p.cloud.Store().Put(r.ID.String(), identify(r.ID, adminType, map[string]any{"properties": map[string]any{
-			"objectId": objectID, "principalName": role, "principalType": kind, "tenantId": text(r.Body, "properties", "tenantId"),
+		p.cloud.Store().Put(r.ID.String(), provider.Identify(r.ID, adminType, map[string]any{"properties": map[string]any{
+			"objectId": objectID, "principalName": role, "principalType": kind, "tenantId": provider.Text(r.Body, "properties", "tenantId"),
 		}}))
 		return nil
 	})
@@ -144,11 +144,11 @@ func (p *Provider) deleteAdmin(_ context.Context, r *provider.Request) (*provide
 			return err
 		}
 		server, _ := s.document()
-		heir := text(server, "properties", "administratorLogin")
+		heir := provider.Text(server, "properties", "administratorLogin")
 		if heir == "" {
 			heir = adminRole
 		}
-		if err := inside.dropEntraAdmin(ctx, text(doc, "properties", "principalName"), heir); err != nil {
+		if err := inside.dropEntraAdmin(ctx, provider.Text(doc, "properties", "principalName"), heir); err != nil {
 			return err
 		}
 		p.cloud.Store().Delete(r.ID.String())

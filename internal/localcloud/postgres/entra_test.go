@@ -137,8 +137,8 @@ func TestDropRole(t *testing.T) {
 func (b *bench) principalOf(role string) (p provider.Principal) {
 	b.t.Helper()
 	for _, doc := range b.cloud.Store().Children(serverID, adminType) {
-		if text(doc, "properties", "principalName") == role {
-			p, _ = b.cloud.Directory().Lookup(text(doc, "properties", "objectId"))
+		if provider.Text(doc, "properties", "principalName") == role {
+			p, _ = b.cloud.Directory().Lookup(provider.Text(doc, "properties", "objectId"))
 		}
 	}
 	return p
@@ -155,7 +155,7 @@ func TestAdministratorLeaves(t *testing.T) {
 	b.exec(conn, "GRANT ALL ON DATABASE app TO app", "CREATE DATABASE another")
 
 	doc := b.get("/administrators/" + goes.ObjectID)
-	if text(doc, "properties", "principalName") != "goes" || text(doc, "properties", "objectId") != goes.ObjectID {
+	if provider.Text(doc, "properties", "principalName") != "goes" || provider.Text(doc, "properties", "objectId") != goes.ObjectID {
 		t.Errorf("administrator reads as %v", doc)
 	}
 	b.run("DELETE", "/administrators/"+goes.ObjectID, nil)

@@ -50,11 +50,11 @@ const (
 
 // admit decides by the server's document and its rules.
 func admit(server provider.Document, rules []provider.Document, from netip.Addr) verdict {
-	if text(server, "properties", "network", "publicNetworkAccess") == "Disabled" {
+	if provider.Text(server, "properties", "network", "publicNetworkAccess") == "Disabled" {
 		return closed
 	}
 	for _, rule := range rules {
-		r, err := parseRange(text(rule, "properties", "startIpAddress"), text(rule, "properties", "endIpAddress"))
+		r, err := parseRange(provider.Text(rule, "properties", "startIpAddress"), provider.Text(rule, "properties", "endIpAddress"))
 		if err == nil && r.holds(from.Unmap()) {
 			return open
 		}

@@ -33,14 +33,14 @@ var neverRead = []string{"administratorLoginPassword", "createMode", "pointInTim
 var serverOwned = []string{"fullyQualifiedDomainName", "state", "minorVersion", "replicaCapacity", "privateEndpointConnections"}
 
 func (p *Provider) putServer(_ context.Context, r *provider.Request) (*provider.Answer, error) {
-	if text(r.Body, "location") == "" {
-		return nil, badRequest("LocationRequired", "The location property is required for this definition.")
+	if provider.Text(r.Body, "location") == "" {
+		return nil, provider.BadRequest("LocationRequired", "The location property is required for this definition.")
 	}
 	current, exists := p.cloud.Store().Get(r.ID.String())
 	if exists {
 		return p.changeServer(r, current)
 	}
-	password := text(r.Body, "properties", "administratorLoginPassword")
+	password := provider.Text(r.Body, "properties", "administratorLoginPassword")
 	doc := p.newServer(r)
 	if err := checkServer(doc, password); err != nil {
 		return nil, err
@@ -55,14 +55,14 @@ func (p *Provider) putServer(_ context.Context, r *provider.Request) (*provider.
 
 func (p *Provider) newServer(r *provider.Request) provider.Document {
 	given, _ := r.Body["properties"].(map[string]any)
-	properties := merge(serverDefaults(), without(given, neverRead, serverOwned))
+	properties := provider.Merge(serverDefaults(), without(given, neverRead, serverOwned))
 	properties["fullyQualifiedDomainName"] = p.cloud.Address(r.ID.String())
-	if text(properties, "authConfig", "passwordAuth") == disabled {
+	if provider.Text(properties, "authConfig", "passwordAuth") == disabled {
 		delete(properties, "administratorLogin")
 	}
-	doc := merge(map[string]any{"sku": map[string]any{"name": "Standard_B1ms", "tier": "Burstable"}}, r.Body)
+	doc := provider.Merge(map[string]any{"sku": map[string]any{"name": "Standard_B1ms", "tier": "Burstable"}}, r.Body)
 	doc["properties"] = properties
-	return identify(r.ID, serverType, doc)
+	return provider.Identify(r.ID, serverType, doc)
 }
 
 func without(d map[string]any, lists ...[]string) map[string]any {
@@ -85,16 +85,16 @@ var (
 )
 
 func checkServer(doc provider.Document, password string) error {
-	if text(doc, "properties", "authConfig", "passwordAuth") == disabled {
-		if text(doc, "properties", "authConfig", "activeDirectoryAuth") != enabled {
-			return badRequest("InvalidParameterValue", "At least one of passwordAuth and activeDirectoryAuth must be Enabled.")
+	if provider.Text(doc, "properties", "authConfig", "passwordAuth") == disabled {
+		if provider.Text(doc, "properties", "authConfig", "activeDirectoryAuth") != enabled {
+			return provider.BadRequest("InvalidParameterValue", "At least one of passwordAuth and activeDirectoryAuth must be Enabled.")
 		}
 		return nil
 	}
-	login := text(doc, "properties", "administratorLogin")
+	login := provider.Text(doc, "properties", "administratorLogin")
 	folded := strings.ToLower(login)
 	if !loginPattern.MatchString(login) || reservedLogins[folded] || strings.HasPrefix(folded, "pg_") {
-		return badRequest("InvalidParameterValue", "The value of parameter administratorLogin is missing or not allowed.")
+		return provider.BadRequest("InvalidParameterValue", "The value of parameter administratorLogin is missing or not allowed.")
 	}
 	return checkPassword(password)
 }
@@ -115,7 +115,7 @@ func checkPassword(password string) error {
 		}
 	}
 	if n := len([]rune(password)); n < 8 || n > 128 || len(kinds) < 3 {
-		return badRequest("PasswordNotComplex", "The administratorLoginPassword needs 8 to 128 characters of three kinds: upper case, lower case, digits, others.")
+		return provider.BadRequest("PasswordNotComplex", "The administratorLoginPassword needs 8 to 128 characters of three kinds: upper case, lower case, digits, others.")
 	}
 	return nil
 }
@@ -129,18 +129,18 @@ func (p *Provider) patchServer(_ context.Context, r *provider.Request) (*provide
 }
 
 func (p *Provider) changeServer(r *provider.Request, current provider.Document) (*provider.Answer, error) {
-	if password := text(r.Body, "properties", "administratorLoginPassword"); password != "" {
+	if password := provider.Text(r.Body, "properties", "administratorLoginPassword"); password != "" {
 		if err := checkPassword(password); err != nil {
 			return nil, err
 		}
 	}
-	asked, had := text(r.Body, "properties", "administratorLogin"), text(current, "properties", "administratorLogin")
+	asked, had := provider.Text(r.Body, "properties", "administratorLogin"), provider.Text(current, "properties", "administratorLogin")
 	if asked != "" && had != "" && asked != had {
-		return nil, badRequest("InvalidParameterValue", "The administratorLogin of a server cannot be changed.")
+		return nil, provider.BadRequest("InvalidParameterValue", "The administratorLogin of a server cannot be changed.")
 	}
 	next := changed(current, r.Body)
-	if text(next, "properties", "authConfig", "passwordAuth") == disabled && text(next, "properties", "authConfig", "activeDirectoryAuth") != enabled {
-		return nil, badRequest("InvalidParameterValue", "At least one of passwordAuth and activeDirectoryAuth must be Enabled.")
+	if provider.Text(next, "properties", "authConfig", "passwordAuth") == disabled && provider.Text(next, "properties", "authConfig", "activeDirectoryAuth") != enabled {
+		return nil, provider.BadRequest("InvalidParameterValue", "At least one of passwordAuth and activeDirectoryAuth must be Enabled.")
 	}
 	return p.operate(r.ID.String(), func(ctx context.Context, s *server) error { return s.update(ctx, r.Body) }), nil
 }
@@ -148,12 +148,12 @@ func (p *Provider) changeServer(r *provider.Request, current provider.Document) 
 // changed is the document after a request: tags are replaced whole, the rest is merged.
 func changed(current, body provider.Document) provider.Document {
 	given, _ := body["properties"].(map[string]any)
-	next := provider.Document(merge(current, without(body, []string{"id", "name", "type", "properties", "tags", "systemData"})))
+	next := provider.Document(provider.Merge(current, without(body, []string{"id", "name", "type", "properties", "tags", "systemData"})))
 	if tags, ok := body["tags"]; ok && tags != nil {
 		next["tags"] = tags
 	}
 	properties, _ := current["properties"].(map[string]any)
-	next["properties"] = merge(properties, without(given, neverRead, serverOwned))
+	next["properties"] = provider.Merge(properties, without(given, neverRead, serverOwned))
 	return next
 }
 
@@ -164,17 +164,17 @@ func (s *server) update(ctx context.Context, body provider.Document) error {
 		return notFound(s.id)
 	}
 	next := changed(current, body)
-	if password := text(body, "properties", "administratorLoginPassword"); password != "" {
+	if password := provider.Text(body, "properties", "administratorLoginPassword"); password != "" {
 		inside, err := s.running()
 		if err != nil {
 			return err
 		}
-		if err := inside.setAdmin(ctx, text(next, "properties", "administratorLogin"), password); err != nil {
+		if err := inside.setAdmin(ctx, provider.Text(next, "properties", "administratorLogin"), password); err != nil {
 			return err
 		}
 	}
 	if inside := s.live.Load(); inside != nil {
-		if err := inside.setTenant(ctx, text(next, "properties", "authConfig", "tenantId")); err != nil {
+		if err := inside.setTenant(ctx, provider.Text(next, "properties", "authConfig", "tenantId")); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@ func TestStopStart(t *testing.T) {
 	conn := b.session(login, password, "app")
 	b.exec(conn, "CREATE TABLE kept (n int)")
 	b.run("POST", "/stop", nil)
-	if got := text(b.get(""), "properties", "state"); got != "Stopped" {
+	if got := provider.Text(b.get(""), "properties", "state"); got != "Stopped" {
 		t.Errorf("state %q", got)
 	}
 	if err := conn.Ping(b.ctx); err == nil {
@@ -31,7 +31,7 @@ func TestStopStart(t *testing.T) {
 	}
 	b.allow("later", "127.0.0.3", "127.0.0.3")
 	b.run("POST", "/start", nil)
-	if got := text(b.get(""), "properties", "state"); got != "Ready" {
+	if got := provider.Text(b.get(""), "properties", "state"); got != "Ready" {
 		t.Errorf("state %q", got)
 	}
 	b.exec(b.session(login, password, "app"), "INSERT INTO kept VALUES (1)")
@@ -101,8 +101,8 @@ func TestUpdate(t *testing.T) {
 	b.session(login, next, "app")
 	b.refused(login, password, "app", "28P01")
 	doc := b.get("")
-	if at(doc, "properties", "storage", "storageSizeGB") != 64.0 || at(doc, "properties", "storage", "tier") != "P4" ||
-		text(doc, "properties", "state") != "Ready" || text(doc, "tags", "a") != "b" || at(doc, "properties", "administratorLoginPassword") != nil {
+	if provider.At(doc, "properties", "storage", "storageSizeGB") != 64.0 || provider.At(doc, "properties", "storage", "tier") != "P4" ||
+		provider.Text(doc, "properties", "state") != "Ready" || provider.Text(doc, "tags", "a") != "b" || provider.At(doc, "properties", "administratorLoginPassword") != nil {
 		t.Errorf("after the patch: %v", doc)
 	}
 	// A PUT of the whole server changes it in place.
@@ -146,7 +146,7 @@ func TestConfigurations(t *testing.T) {
 	b := withServer(t)
 	b.run("PUT", "/configurations/statement_timeout", provider.Document{"properties": map[string]any{"value": "1234", "source": "user-override"}})
 	doc := b.get("/configurations/statement_timeout")
-	if text(doc, "properties", "value") != "1234" || text(doc, "properties", "defaultValue") != "0" || text(doc, "properties", "source") != "user-override" {
+	if provider.Text(doc, "properties", "value") != "1234" || provider.Text(doc, "properties", "defaultValue") != "0" || provider.Text(doc, "properties", "source") != "user-override" {
 		t.Errorf("reads as %v", doc)
 	}
 	var value string
@@ -180,7 +180,7 @@ func TestServerRefused(t *testing.T) {
 		"no way to enter": {"authConfig": map[string]any{"activeDirectoryAuth": "Disabled", "passwordAuth": "Disabled"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := b.fault("PUT", "", body(merge(ok, change)))
+			f := b.fault("PUT", "", body(provider.Merge(ok, change)))
 			if f.Status != 400 || strings.Contains(f.Message, password) {
 				t.Errorf("got %v", f)
 			}

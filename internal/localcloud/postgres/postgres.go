@@ -90,11 +90,11 @@ func (p *Provider) Resume(ctx context.Context) error {
 	var work errgroup.Group
 	work.SetLimit(4)
 	for _, doc := range p.cloud.Store().Under("", serverType) {
-		if text(doc, "properties", "state") == "Stopped" {
+		if provider.Text(doc, "properties", "state") == "Stopped" {
 			continue
 		}
 		work.Go(func() error {
-			s := p.server(text(doc, "id"))
+			s := p.server(provider.Text(doc, "id"))
 			s.op.Lock()
 			defer s.op.Unlock()
 			state := "Ready"

@@ -3,6 +3,8 @@ package postgres
 import (
 	"strings"
 	"testing"
+
+	"github.com/patchbay/patchbay/internal/localcloud/provider"
 )
 
 func TestServerLife(t *testing.T) {
@@ -28,15 +30,15 @@ func TestServerLife(t *testing.T) {
 	for path, want := range map[string]string{
 		"fullyQualifiedDomainName": b.cloud.Address(serverID), "administratorLogin": login, "version": "15", "state": "Ready",
 	} {
-		if got := text(doc, "properties", path); got != want {
+		if got := provider.Text(doc, "properties", path); got != want {
 			t.Errorf("%s = %q, want %q", path, got, want)
 		}
 	}
-	if got := text(doc, "properties", "network", "publicNetworkAccess"); got != "Enabled" {
+	if got := provider.Text(doc, "properties", "network", "publicNetworkAccess"); got != "Enabled" {
 		t.Errorf("publicNetworkAccess = %q", got)
 	}
 	for _, name := range neverRead {
-		if at(doc, "properties", name) != nil {
+		if provider.At(doc, "properties", name) != nil {
 			t.Errorf("%s is readable", name)
 		}
 	}

@@ -36,7 +36,7 @@ func (s *server) document() (provider.Document, bool) { return s.provider.cloud.
 
 func (s *server) authConfig(member string) string {
 	doc, _ := s.document()
-	return text(doc, "properties", "authConfig", member)
+	return provider.Text(doc, "properties", "authConfig", member)
 }
 
 // create builds the server from nothing. What it made is gone when it fails.
@@ -55,19 +55,19 @@ func (s *server) create(ctx context.Context, doc provider.Document, password str
 	if err := s.run(ctx, doc, func(ctx context.Context) error { return s.cluster.bootstrap(ctx) }); err != nil {
 		return err
 	}
-	if login := text(doc, "properties", "administratorLogin"); login != "" {
+	if login := provider.Text(doc, "properties", "administratorLogin"); login != "" {
 		if err := s.cluster.setAdmin(ctx, login, password); err != nil {
 			return err
 		}
 	}
-	if err := s.cluster.setTenant(ctx, text(doc, "properties", "authConfig", "tenantId")); err != nil {
+	if err := s.cluster.setTenant(ctx, provider.Text(doc, "properties", "authConfig", "tenantId")); err != nil {
 		return err
 	}
 	v, err := s.cluster.version(ctx)
 	if err != nil {
 		return err
 	}
-	doc["properties"] = merge(doc["properties"].(map[string]any), map[string]any{"minorVersion": v, "state": "Ready"})
+	doc["properties"] = provider.Merge(doc["properties"].(map[string]any), map[string]any{"minorVersion": v, "state": "Ready"})
 	store := s.provider.cloud.Store()
 	store.Put(s.id, doc)
 	store.SetPrivate(s.id, map[string]string{rootKey: s.cluster.root})
@@ -132,9 +132,9 @@ func (s *server) furnish(doc provider.Document, address string) error {
 	}
 	rules := hostRules{
 		gate: address, realm: s.realm, ldapPort: port,
-		admin:      text(doc, "properties", "administratorLogin"),
-		password:   text(doc, "properties", "authConfig", "passwordAuth") != disabled,
-		entra:      text(doc, "properties", "authConfig", "activeDirectoryAuth") == enabled,
+		admin:      provider.Text(doc, "properties", "administratorLogin"),
+		password:   provider.Text(doc, "properties", "authConfig", "passwordAuth") != disabled,
+		entra:      provider.Text(doc, "properties", "authConfig", "activeDirectoryAuth") == enabled,
 		requireTLS: s.provider.requiresTLS(s.id),
 	}
 	return s.cluster.write("hba.conf", []byte(rules.render()))
@@ -220,7 +220,7 @@ func (s *server) setState(state string) {
 	if !ok {
 		return
 	}
-	doc["properties"] = merge(doc["properties"].(map[string]any), map[string]any{"state": state})
+	doc["properties"] = provider.Merge(doc["properties"].(map[string]any), map[string]any{"state": state})
 	s.provider.cloud.Store().Put(s.id, doc)
 }
 

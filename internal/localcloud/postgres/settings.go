@@ -33,7 +33,7 @@ var settable = map[string]string{ // name to ARM data type
 // requiresTLS tells whether sessions without TLS are refused, the default.
 func (p *Provider) requiresTLS(server string) bool {
 	doc, _ := p.cloud.Store().Get(id.MustParse(server).Child("configurations", secureTransport).String())
-	return !strings.EqualFold(text(doc, "properties", "value"), "off")
+	return !strings.EqualFold(provider.Text(doc, "properties", "value"), "off")
 }
 
 func (p *Provider) getSetting(ctx context.Context, r *provider.Request) (*provider.Answer, error) {
@@ -88,20 +88,20 @@ func (p *Provider) setting(ctx context.Context, server id.ID, name string) (prov
 	if properties["value"] != properties["defaultValue"] {
 		properties["source"] = "user-override"
 	}
-	return identify(i, settingType, map[string]any{"properties": properties}), nil
+	return provider.Identify(i, settingType, map[string]any{"properties": properties}), nil
 }
 
 func (p *Provider) putSetting(_ context.Context, r *provider.Request) (*provider.Answer, error) {
-	name, value := strings.ToLower(r.ID.Name()), text(r.Body, "properties", "value")
+	name, value := strings.ToLower(r.ID.Name()), provider.Text(r.Body, "properties", "value")
 	if _, known := settable[name]; !known {
 		return nil, notFound(r.ID.String())
 	}
 	if name == secureTransport && !strings.EqualFold(value, "on") && !strings.EqualFold(value, "off") {
-		return nil, badRequest("InvalidParameterValue", "The value of "+secureTransport+" is on or off.")
+		return nil, provider.BadRequest("InvalidParameterValue", "The value of "+secureTransport+" is on or off.")
 	}
 	return p.operateChild(r.ID, func(ctx context.Context, s *server) error {
 		if name == secureTransport {
-			p.cloud.Store().Put(r.ID.String(), identify(r.ID, settingType, map[string]any{"properties": map[string]any{"value": strings.ToLower(value)}}))
+			p.cloud.Store().Put(r.ID.String(), provider.Identify(r.ID, settingType, map[string]any{"properties": map[string]any{"value": strings.ToLower(value)}}))
 			return s.rules(ctx)
 		}
 		inside, err := s.running()
@@ -127,7 +127,7 @@ func (c endpoint) setting(ctx context.Context, name string) (value, standard str
 func (c endpoint) changeSetting(ctx context.Context, name, value string) error {
 	return c.within(ctx, "postgres", func(conn *pgx.Conn) error {
 		if err := execf(ctx, conn, "ALTER SYSTEM SET %I = %L", name, value); err != nil {
-			return badRequest("InvalidParameterValue", "The server does not take this value for "+name+": "+err.Error())
+			return provider.BadRequest("InvalidParameterValue", "The server does not take this value for "+name+": "+err.Error())
 		}
 		_, err := conn.Exec(ctx, "SELECT pg_reload_conf()")
 		return err

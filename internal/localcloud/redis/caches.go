@@ -32,21 +32,21 @@ func cacheDefaults() map[string]any {
 }
 
 func (p *Provider) putCache(ctx context.Context, r *provider.Request) (*provider.Answer, error) {
-	if text(r.Body, "location") == "" {
-		return nil, badRequest("LocationRequired", "The location property is required for this definition.")
+	if provider.Text(r.Body, "location") == "" {
+		return nil, provider.BadRequest("LocationRequired", "The location property is required for this definition.")
 	}
-	if text(r.Body, "properties", "sku", "name") == "" {
-		return nil, badRequest("InvalidRequestBody", "The property 'sku' is required.")
+	if provider.Text(r.Body, "properties", "sku", "name") == "" {
+		return nil, provider.BadRequest("InvalidRequestBody", "The property 'sku' is required.")
 	}
 	if _, exists := p.cloud.Store().Get(r.ID.String()); exists {
 		return p.patchCache(ctx, r)
 	}
 	given, _ := r.Body["properties"].(map[string]any)
-	properties := merge(cacheDefaults(), without(given, neverGiven))
+	properties := provider.Merge(cacheDefaults(), without(given, neverGiven))
 	maps.Copy(properties, map[string]any{
 		"hostName": p.cloud.Address(r.ID.String()), "port": float64(plainPort), "sslPort": float64(tlsPort), "provisioningState": "Creating",
 	})
-	doc := identify(r.ID, cacheType, r.Body)
+	doc := provider.Identify(r.ID, cacheType, r.Body)
 	doc["properties"] = properties
 	store := p.cloud.Store()
 	store.Put(r.ID.String(), doc)
@@ -74,11 +74,11 @@ func (p *Provider) patchCache(_ context.Context, r *provider.Request) (*provider
 	if !exists {
 		return nil, notFound(r.ID.String())
 	}
-	if state := text(current, "properties", "provisioningState"); state != succeeded && state != "Failed" {
+	if state := provider.Text(current, "properties", "provisioningState"); state != succeeded && state != "Failed" {
 		return nil, &provider.Fault{Status: http.StatusConflict, Code: "Conflict",
 			Message: "The resource '" + r.ID.String() + "' is busy processing a previous update request or is undergoing system maintenance."}
 	}
-	current["properties"] = merge(current["properties"].(map[string]any), map[string]any{"provisioningState": "Updating"})
+	current["properties"] = provider.Merge(current["properties"].(map[string]any), map[string]any{"provisioningState": "Updating"})
 	store.Put(r.ID.String(), current)
 	return p.later(http.StatusOK, r.ID.String(), changed(current, r.Body), r.Body), nil
 }
@@ -86,12 +86,12 @@ func (p *Provider) patchCache(_ context.Context, r *provider.Request) (*provider
 // changed is the document after a request: tags are replaced whole, the rest is merged.
 func changed(current, body provider.Document) provider.Document {
 	given, _ := body["properties"].(map[string]any)
-	next := provider.Document(merge(current, without(body, []string{"id", "name", "type", "properties", "tags"})))
+	next := provider.Document(provider.Merge(current, without(body, []string{"id", "name", "type", "properties", "tags"})))
 	if tags, ok := body["tags"]; ok && tags != nil {
 		next["tags"] = tags
 	}
 	properties, _ := current["properties"].(map[string]any)
-	next["properties"] = merge(properties, without(given, neverGiven))
+	next["properties"] = provider.Merge(properties, without(given, neverGiven))
 	return next
 }
 
@@ -120,7 +120,7 @@ func (p *Provider) setState(resourceID, state string) {
 	if !exists {
 		return
 	}
-	doc["properties"] = merge(doc["properties"].(map[string]any), map[string]any{"provisioningState": state})
+	doc["properties"] = provider.Merge(doc["properties"].(map[string]any), map[string]any{"provisioningState": state})
 	p.cloud.Store().Put(resourceID, doc)
 }
 
@@ -146,9 +146,9 @@ func (p *Provider) regenerateKey(ctx context.Context, r *provider.Request) (*pro
 	if _, exists := p.cloud.Store().Get(r.ID.String()); !exists {
 		return nil, notFound(r.ID.String())
 	}
-	which := strings.ToLower(text(r.Body, "keyType"))
+	which := strings.ToLower(provider.Text(r.Body, "keyType"))
 	if which != "primary" && which != "secondary" {
-		return nil, badRequest("InvalidRequestBody", "The keyType is Primary or Secondary.")
+		return nil, provider.BadRequest("InvalidRequestBody", "The keyType is Primary or Secondary.")
 	}
 	p.keys.Lock()
 	keys := p.cloud.Store().Private(r.ID.String())
@@ -170,14 +170,14 @@ func (p *Provider) putRule(_ context.Context, r *provider.Request) (*provider.An
 	if err := p.parent(r.ID); err != nil {
 		return nil, err
 	}
-	first, last := text(r.Body, "properties", "startIP"), text(r.Body, "properties", "endIP")
+	first, last := provider.Text(r.Body, "properties", "startIP"), provider.Text(r.Body, "properties", "endIP")
 	if !ruleName.MatchString(r.ID.Name()) {
-		return nil, badRequest("InvalidRequestUri", "The name of a firewall rule holds letters, digits and underscores only.")
+		return nil, provider.BadRequest("InvalidRequestUri", "The name of a firewall rule holds letters, digits and underscores only.")
 	}
 	if _, err := parseRange(first, last); err != nil {
-		return nil, badRequest("InvalidRequestBody", "The firewall rule is not valid: "+err.Error()+".")
+		return nil, provider.BadRequest("InvalidRequestBody", "The firewall rule is not valid: "+err.Error()+".")
 	}
-	doc := identify(r.ID, firewallType, map[string]any{"properties": map[string]any{"startIP": first, "endIP": last}})
+	doc := provider.Identify(r.ID, firewallType, map[string]any{"properties": map[string]any{"startIP": first, "endIP": last}})
 	return p.store(r.ID, doc, nil), nil
 }
 
@@ -203,17 +203,17 @@ func (p *Provider) putAssignment(_ context.Context, r *provider.Request) (*provi
 	if err := p.parent(r.ID); err != nil {
 		return nil, err
 	}
-	policy, objectID, alias := text(r.Body, "properties", "accessPolicyName"), text(r.Body, "properties", "objectId"), text(r.Body, "properties", "objectIdAlias")
+	policy, objectID, alias := provider.Text(r.Body, "properties", "accessPolicyName"), provider.Text(r.Body, "properties", "objectId"), provider.Text(r.Body, "properties", "objectIdAlias")
 	if _, known := policies[policy]; !known || objectID == "" || alias == "" {
-		return nil, badRequest("InvalidRequestBody", "An access policy assignment needs accessPolicyName (Data Owner, Data Contributor or Data Reader), objectId and objectIdAlias.")
+		return nil, provider.BadRequest("InvalidRequestBody", "An access policy assignment needs accessPolicyName (Data Owner, Data Contributor or Data Reader), objectId and objectIdAlias.")
 	}
 	for _, other := range p.cloud.Store().Children(r.ID.Parent().String(), assignmentType) {
-		if strings.EqualFold(text(other, "properties", "objectId"), objectID) && !id.Equal(text(other, "id"), r.ID.String()) {
-			return nil, badRequest("InvalidRequestBody", "The objectId already has an access policy assignment on this cache.")
+		if strings.EqualFold(provider.Text(other, "properties", "objectId"), objectID) && !id.Equal(provider.Text(other, "id"), r.ID.String()) {
+			return nil, provider.BadRequest("InvalidRequestBody", "The objectId already has an access policy assignment on this cache.")
 		}
 	}
 	properties := map[string]any{"accessPolicyName": policy, "objectId": objectID, "objectIdAlias": alias, "provisioningState": "Updating"}
-	return p.store(r.ID, identify(r.ID, assignmentType, map[string]any{"properties": properties}), func(context.Context) error {
+	return p.store(r.ID, provider.Identify(r.ID, assignmentType, map[string]any{"properties": properties}), func(context.Context) error {
 		p.setState(r.ID.String(), succeeded)
 		return nil
 	}), nil
@@ -237,7 +237,7 @@ func (p *Provider) listPolicies(_ context.Context, r *provider.Request) (*provid
 }
 
 func policyDocument(cache id.ID, name string) provider.Document {
-	return identify(cache.Child("accessPolicies", name), policyType, map[string]any{"properties": map[string]any{
+	return provider.Identify(cache.Child("accessPolicies", name), policyType, map[string]any{"properties": map[string]any{
 		"type": "BuiltIn", "permissions": policies[name].permissions, "provisioningState": succeeded,
 	}})
 }

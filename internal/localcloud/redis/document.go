@@ -1,77 +1,21 @@
 package redis
 
 import (
-	"maps"
 	"net/http"
 	"strings"
 
-	"github.com/patchbay/patchbay/internal/arm/id"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 )
 
-// at walks down members of a document; nil where there is none.
-func at(d map[string]any, path ...string) any {
-	var v any = d
-	for _, p := range path {
-		switch m := v.(type) {
-		case map[string]any:
-			v = m[p]
-		case provider.Document:
-			v = m[p]
-		default:
-			return nil
-		}
-	}
-	return v
-}
-
-// text is at for strings; "" where there is none.
-func text(d map[string]any, path ...string) string {
-	s, _ := at(d, path...).(string)
-	return s
-}
-
-// flag is at for booleans. Cache settings spell them as strings in any case.
+// flag is provider.At for booleans. Cache settings spell them as strings in any case.
 func flag(d map[string]any, path ...string) bool {
-	switch v := at(d, path...).(type) {
+	switch v := provider.At(d, path...).(type) {
 	case bool:
 		return v
 	case string:
 		return strings.EqualFold(v, "true")
 	}
 	return false
-}
-
-// merge applies a JSON merge patch and returns the result; neither argument changes.
-func merge(base, patch map[string]any) map[string]any {
-	out := maps.Clone(base)
-	if out == nil {
-		out = map[string]any{}
-	}
-	for k, v := range patch {
-		sub, isMap := v.(map[string]any)
-		switch {
-		case v == nil:
-			delete(out, k)
-		case isMap:
-			old, _ := out[k].(map[string]any)
-			out[k] = merge(old, sub)
-		default:
-			out[k] = v
-		}
-	}
-	return out
-}
-
-// identify writes the members every document carries.
-func identify(i id.ID, kind string, d map[string]any) provider.Document {
-	out := provider.Document(maps.Clone(d))
-	out["id"], out["name"], out["type"] = i.String(), i.Name(), kind
-	return out
-}
-
-func badRequest(code, message string) error {
-	return &provider.Fault{Status: http.StatusBadRequest, Code: code, Message: message}
 }
 
 func notFound(resourceID string) error {

@@ -35,11 +35,11 @@ func TestKeySignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := b.run("POST", "/regenerateKey", provider.Document{"keyType": "Secondary"})
-	if now := text(r.Body, "secondaryKey"); now == secondary || text(r.Body, "primaryKey") != primary {
+	if now := provider.Text(r.Body, "secondaryKey"); now == secondary || provider.Text(r.Body, "primaryKey") != primary {
 		t.Error("the wrong key was regenerated")
 	}
 	wantErr(t, b.app("", secondary).Ping(b.ctx).Err(), "WRONGPASS")
-	for _, key := range []string{primary, text(r.Body, "secondaryKey")} {
+	for _, key := range []string{primary, provider.Text(r.Body, "secondaryKey")} {
 		if err := b.app("default", key).Ping(b.ctx).Err(); err != nil {
 			t.Errorf("a current key: %v", err)
 		}
@@ -48,11 +48,11 @@ func TestKeySignIn(t *testing.T) {
 		t.Errorf("the open session: %v", err)
 	}
 	r2 := b.run("POST", "/regenerateKey", provider.Document{"keyType": "Primary"})
-	if text(r2.Body, "primaryKey") == primary || text(r2.Body, "secondaryKey") != text(r.Body, "secondaryKey") {
+	if provider.Text(r2.Body, "primaryKey") == primary || provider.Text(r2.Body, "secondaryKey") != provider.Text(r.Body, "secondaryKey") {
 		t.Error("the wrong key was regenerated")
 	}
 	wantErr(t, b.app("", primary).Ping(b.ctx).Err(), "WRONGPASS")
-	primary = text(r2.Body, "primaryKey")
+	primary = provider.Text(r2.Body, "primaryKey")
 	b.run("PATCH", "", provider.Document{"properties": map[string]any{"disableAccessKeyAuthentication": true}})
 	wantErr(t, b.app("", primary).Ping(b.ctx).Err(), "WRONGPASS")
 	if doc := fmt.Sprint(b.run("GET", "", nil).Body); strings.Contains(doc, primary) || strings.Contains(b.cloud.Logged(), primary) {
@@ -272,11 +272,11 @@ func TestUpdateIsSeenWhenDone(t *testing.T) {
 	t.Parallel()
 	b := withCache(t)
 	r, err := b.front.Do(b.ctx, "PATCH", cacheID, provider.Document{"tags": map[string]any{"a": "b"}, "properties": map[string]any{"disableAccessKeyAuthentication": true, "hostName": "x"}})
-	if err != nil || r.Status != 200 || text(r.Body, "properties", "provisioningState") != "Updating" {
+	if err != nil || r.Status != 200 || provider.Text(r.Body, "properties", "provisioningState") != "Updating" {
 		t.Fatalf("answered %+v, %v", r, err)
 	}
 	doc := b.run("GET", "", nil).Body
-	if flag(doc, "properties", "disableAccessKeyAuthentication") || text(doc, "properties", "provisioningState") != "Updating" {
+	if flag(doc, "properties", "disableAccessKeyAuthentication") || provider.Text(doc, "properties", "provisioningState") != "Updating" {
 		t.Errorf("in between: %v", doc)
 	}
 	var f *provider.Fault
@@ -287,8 +287,8 @@ func TestUpdateIsSeenWhenDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc = b.run("GET", "", nil).Body
-	if !flag(doc, "properties", "disableAccessKeyAuthentication") || text(doc, "properties", "provisioningState") != "Succeeded" ||
-		text(doc, "tags", "a") != "b" || text(doc, "properties", "hostName") != b.cloud.Address(cacheID) {
+	if !flag(doc, "properties", "disableAccessKeyAuthentication") || provider.Text(doc, "properties", "provisioningState") != "Succeeded" ||
+		provider.Text(doc, "tags", "a") != "b" || provider.Text(doc, "properties", "hostName") != b.cloud.Address(cacheID) {
 		t.Errorf("at the end: %v", doc)
 	}
 }

@@ -73,12 +73,12 @@ func (p *Provider) Types() []provider.Type {
 func (p *Provider) Resume(ctx context.Context) error {
 	var errs []error
 	for _, doc := range p.cloud.Store().Under("", cacheType) {
-		if err := p.serve(ctx, text(doc, "id")); err != nil {
-			p.cloud.Logf("resume cache %s: %v", text(doc, "id"), err)
+		if err := p.serve(ctx, provider.Text(doc, "id")); err != nil {
+			p.cloud.Logf("resume cache %s: %v", provider.Text(doc, "id"), err)
 			errs = append(errs, err)
 			continue
 		}
-		p.settle(text(doc, "id"), nil)
+		p.settle(provider.Text(doc, "id"), nil)
 	}
 	return errors.Join(errs...)
 }

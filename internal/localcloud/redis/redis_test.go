@@ -64,7 +64,7 @@ func (b *bench) run(method, path string, d provider.Document) *providertest.Resu
 func (b *bench) keys() (primary, secondary string) {
 	b.t.Helper()
 	r := b.run("POST", "/listKeys", nil)
-	return text(r.Body, "primaryKey"), text(r.Body, "secondaryKey")
+	return provider.Text(r.Body, "primaryKey"), provider.Text(r.Body, "secondaryKey")
 }
 
 // client connects as an app would, over TLS unless port is the plain one.
@@ -131,10 +131,10 @@ func TestCacheLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Status != 201 || text(r.Body, "properties", "provisioningState") != "Creating" {
+	if r.Status != 201 || provider.Text(r.Body, "properties", "provisioningState") != "Creating" {
 		t.Fatalf("create answered %d %v", r.Status, r.Body)
 	}
-	if got := text(b.run("GET", "", nil).Body, "properties", "provisioningState"); got != "Creating" {
+	if got := provider.Text(b.run("GET", "", nil).Body, "properties", "provisioningState"); got != "Creating" {
 		t.Errorf("visible at once as %q", got)
 	}
 	if err := r.Finish(b.ctx); err != nil {
@@ -144,7 +144,7 @@ func TestCacheLife(t *testing.T) {
 	for name, want := range map[string]any{
 		"hostName": b.cloud.Address(cacheID), "sslPort": 6380.0, "port": 6379.0, "provisioningState": "Succeeded", "enableNonSslPort": false,
 	} {
-		if got := at(doc, "properties", name); got != want {
+		if got := provider.At(doc, "properties", name); got != want {
 			t.Errorf("%s = %v, want %v", name, got, want)
 		}
 	}

@@ -70,7 +70,7 @@ func parseRange(first, last string) (addressRange, error) {
 // admits decides whether a client may connect: no rule means everyone, the first
 // rule closes the cache to everyone it does not name.
 func admits(cache provider.Document, rules []provider.Document, from netip.Addr) bool {
-	if cache == nil || text(cache, "properties", "publicNetworkAccess") == "Disabled" {
+	if cache == nil || provider.Text(cache, "properties", "publicNetworkAccess") == "Disabled" {
 		return false
 	}
 	if len(rules) == 0 {
@@ -78,7 +78,7 @@ func admits(cache provider.Document, rules []provider.Document, from netip.Addr)
 	}
 	from = from.Unmap()
 	for _, rule := range rules {
-		r, err := parseRange(text(rule, "properties", "startIP"), text(rule, "properties", "endIP"))
+		r, err := parseRange(provider.Text(rule, "properties", "startIP"), provider.Text(rule, "properties", "endIP"))
 		if err == nil && !from.Less(r.first) && !r.last.Less(from) {
 			return true
 		}

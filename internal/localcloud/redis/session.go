@@ -2,6 +2,7 @@ package redis
 
 import (
 	"crypto/subtle"
+	"github.com/patchbay/patchbay/internal/localcloud/provider"
 	"slices"
 	"strconv"
 	"strings"
@@ -173,8 +174,8 @@ func (c *cache) isKey(secret string) bool {
 // policy finds what a principal is assigned now.
 func (c *cache) policy(objectID string) (policy, bool) {
 	for _, doc := range c.cloud.Store().Children(c.id, assignmentType) {
-		if strings.EqualFold(text(doc, "properties", "objectId"), objectID) && text(doc, "properties", "provisioningState") == succeeded {
-			found, ok := policies[text(doc, "properties", "accessPolicyName")]
+		if strings.EqualFold(provider.Text(doc, "properties", "objectId"), objectID) && provider.Text(doc, "properties", "provisioningState") == succeeded {
+			found, ok := policies[provider.Text(doc, "properties", "accessPolicyName")]
 			return found, ok
 		}
 	}

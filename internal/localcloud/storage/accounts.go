@@ -38,18 +38,18 @@ func accountDefaults() map[string]any {
 
 func (p *Provider) putAccount(ctx context.Context, r *provider.Request) (*provider.Answer, error) {
 	for _, required := range [][]string{{"location"}, {"kind"}, {"sku", "name"}} {
-		if text(r.Body, required...) == "" {
-			return nil, badRequest("InvalidRequestContent", "The request is missing '"+strings.Join(required, ".")+"'.")
+		if provider.Text(r.Body, required...) == "" {
+			return nil, provider.BadRequest("InvalidRequestContent", "The request is missing '"+strings.Join(required, ".")+"'.")
 		}
 	}
 	if !accountName.MatchString(r.ID.Name()) {
-		return nil, badRequest("AccountNameInvalid", "An account name is 3 to 24 characters long and holds lower case letters and digits only.")
+		return nil, provider.BadRequest("AccountNameInvalid", "An account name is 3 to 24 characters long and holds lower case letters and digits only.")
 	}
 	if _, exists := p.cloud.Store().Get(r.ID.String()); exists {
 		return p.patchAccount(ctx, r)
 	}
 	for _, other := range p.cloud.Store().Under("", accountType) {
-		if text(other, "name") == r.ID.Name() {
+		if provider.Text(other, "name") == r.ID.Name() {
 			return nil, &provider.Fault{Status: http.StatusConflict, Code: "StorageAccountAlreadyTaken", Message: "The storage account named " + r.ID.Name() + " is already taken."}
 		}
 	}
@@ -63,16 +63,16 @@ func (p *Provider) putAccount(ctx context.Context, r *provider.Request) (*provid
 func (p *Provider) newAccount(r *provider.Request) (provider.Document, error) {
 	given, _ := r.Body["properties"].(map[string]any)
 	now := p.cloud.Now().UTC().Format(time.RFC3339Nano)
-	properties := merge(accountDefaults(), without(given, neverGiven))
+	properties := provider.Merge(accountDefaults(), without(given, neverGiven))
 	maps.Copy(properties, map[string]any{
-		"provisioningState": "Succeeded", "creationTime": now, "primaryLocation": text(r.Body, "location"),
+		"provisioningState": "Succeeded", "creationTime": now, "primaryLocation": provider.Text(r.Body, "location"),
 		"statusOfPrimary": "available", "keyCreationTime": map[string]any{"key1": now, "key2": now},
 	})
-	sku := map[string]any{"name": text(r.Body, "sku", "name"), "tier": "Standard"}
-	if strings.HasPrefix(text(sku, "name"), "Premium") {
+	sku := map[string]any{"name": provider.Text(r.Body, "sku", "name"), "tier": "Standard"}
+	if strings.HasPrefix(provider.Text(sku, "name"), "Premium") {
 		sku["tier"] = "Premium"
 	}
-	doc := identify(r.ID, accountType, r.Body)
+	doc := provider.Identify(r.ID, accountType, r.Body)
 	doc["sku"], doc["properties"] = sku, properties
 	return doc, normalise(properties)
 }
@@ -94,7 +94,7 @@ func (p *Provider) create(ctx context.Context, resourceID string, doc provider.D
 	if err != nil {
 		return err
 	}
-	doc["properties"] = merge(doc["properties"].(map[string]any), map[string]any{"primaryEndpoints": map[string]any{"blob": a.endpoint()}})
+	doc["properties"] = provider.Merge(doc["properties"].(map[string]any), map[string]any{"primaryEndpoints": map[string]any{"blob": a.endpoint()}})
 	p.cloud.Store().Put(resourceID, doc)
 	p.cloud.Store().SetPrivate(resourceID, map[string]string{"key1": newKey(), "key2": newKey(), portKey: a.port()})
 	return nil
@@ -114,11 +114,11 @@ func (p *Provider) patchAccount(_ context.Context, r *provider.Request) (*provid
 		return nil, notFound(r.ID.String())
 	}
 	given, _ := r.Body["properties"].(map[string]any)
-	next := provider.Document(merge(current, without(r.Body, []string{"id", "name", "type", "properties", "tags"})))
+	next := provider.Document(provider.Merge(current, without(r.Body, []string{"id", "name", "type", "properties", "tags"})))
 	if tags, ok := r.Body["tags"]; ok && tags != nil {
 		next["tags"] = tags
 	}
-	properties := merge(current["properties"].(map[string]any), without(given, neverGiven))
+	properties := provider.Merge(current["properties"].(map[string]any), without(given, neverGiven))
 	if err := normalise(properties); err != nil {
 		return nil, err
 	}
@@ -133,24 +133,24 @@ func normalise(properties map[string]any) error {
 	if acls == nil {
 		return nil
 	}
-	if a := text(acls, "defaultAction"); a != "Allow" && a != "Deny" {
-		return badRequest("InvalidValuesForRequestParameters", "The value of networkAcls.defaultAction is Allow or Deny.")
+	if a := provider.Text(acls, "defaultAction"); a != "Allow" && a != "Deny" {
+		return provider.BadRequest("InvalidValuesForRequestParameters", "The value of networkAcls.defaultAction is Allow or Deny.")
 	}
 	for _, kind := range []struct{ member, key string }{{"ipRules", "value"}, {"virtualNetworkRules", "id"}} {
 		filled := []any{}
 		rules, _ := acls[kind.member].([]any)
 		for _, rule := range rules {
 			m, _ := rule.(map[string]any)
-			if text(m, kind.key) == "" {
-				return badRequest("InvalidValuesForRequestParameters", "Each of networkAcls."+kind.member+" needs a "+kind.key+".")
+			if provider.Text(m, kind.key) == "" {
+				return provider.BadRequest("InvalidValuesForRequestParameters", "Each of networkAcls."+kind.member+" needs a "+kind.key+".")
 			}
-			filled = append(filled, merge(map[string]any{"action": "Allow"}, m))
+			filled = append(filled, provider.Merge(map[string]any{"action": "Allow"}, m))
 		}
 		acls[kind.member] = filled
 	}
 	for _, rule := range acls["ipRules"].([]any) {
-		if _, err := parseRule(text(rule.(map[string]any), "value")); err != nil {
-			return badRequest("InvalidValuesForRequestParameters", "The network rule is not valid: "+err.Error()+".")
+		if _, err := parseRule(provider.Text(rule.(map[string]any), "value")); err != nil {
+			return provider.BadRequest("InvalidValuesForRequestParameters", "The network rule is not valid: "+err.Error()+".")
 		}
 	}
 	for _, rule := range acls["virtualNetworkRules"].([]any) {
@@ -182,15 +182,15 @@ func (p *Provider) listKeys(_ context.Context, r *provider.Request) (*provider.A
 	keys := []any{}
 	for _, name := range keyNames {
 		keys = append(keys, map[string]any{"keyName": name, "value": secret[name], "permissions": "FULL",
-			"creationTime": text(doc, "properties", "keyCreationTime", name)})
+			"creationTime": provider.Text(doc, "properties", "keyCreationTime", name)})
 	}
 	return &provider.Answer{Status: http.StatusOK, Body: map[string]any{"keys": keys}}, nil
 }
 
 func (p *Provider) regenerateKey(ctx context.Context, r *provider.Request) (*provider.Answer, error) {
-	name := strings.ToLower(text(r.Body, "keyName"))
+	name := strings.ToLower(provider.Text(r.Body, "keyName"))
 	if name != keyNames[0] && name != keyNames[1] {
-		return nil, badRequest("InvalidValuesForRequestParameters", "The keyName is key1 or key2.")
+		return nil, provider.BadRequest("InvalidValuesForRequestParameters", "The keyName is key1 or key2.")
 	}
 	if err := p.replaceKey(r.ID, name); err != nil {
 		return nil, err
@@ -208,7 +208,7 @@ func (p *Provider) replaceKey(i id.ID, name string) error {
 	}
 	secret := store.Private(i.String())
 	secret[name] = newKey()
-	doc["properties"] = merge(doc["properties"].(map[string]any), map[string]any{
+	doc["properties"] = provider.Merge(doc["properties"].(map[string]any), map[string]any{
 		"keyCreationTime": map[string]any{name: p.cloud.Now().UTC().Format(time.RFC3339Nano)},
 	})
 	store.Put(i.String(), doc)

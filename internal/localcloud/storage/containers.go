@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/base64"
 	"encoding/xml"
+	"github.com/patchbay/patchbay/internal/localcloud/provider"
 	"net/http"
 	"slices"
 	"strconv"
@@ -271,8 +272,8 @@ func (a *account) serveProperties(w http.ResponseWriter, _ *http.Request, _ targ
 
 func (a *account) serveInfo(w http.ResponseWriter, _ *http.Request, _ target) error {
 	doc, _ := a.cloud.Store().Get(a.id)
-	w.Header().Set("x-ms-sku-name", text(doc, "sku", "name"))
-	w.Header().Set("x-ms-account-kind", text(doc, "kind"))
+	w.Header().Set("x-ms-sku-name", provider.Text(doc, "sku", "name"))
+	w.Header().Set("x-ms-account-kind", provider.Text(doc, "kind"))
 	w.Header().Set("x-ms-is-hns-enabled", "false")
 	w.WriteHeader(http.StatusOK)
 	return nil

@@ -45,7 +45,7 @@ func TestAccountLife(t *testing.T) {
 	if u, err := url.Parse(b.endpoint()); err != nil || u.Scheme != "https" || u.Hostname() != b.cloud.Address(accountID) || u.Path != "/" {
 		t.Errorf("endpoint %q", b.endpoint())
 	}
-	if text(doc, "properties", "provisioningState") != "Succeeded" || text(doc, "sku", "tier") != "Standard" || text(doc, "kind") != "StorageV2" {
+	if provider.Text(doc, "properties", "provisioningState") != "Succeeded" || provider.Text(doc, "sku", "tier") != "Standard" || provider.Text(doc, "kind") != "StorageV2" {
 		t.Errorf("reads as %v", doc)
 	}
 	if k := b.key(0); len(k) != 88 || k == b.key(1) || strings.Contains(fmt.Sprint(doc), k) {
@@ -141,24 +141,24 @@ func TestNetworkRules(t *testing.T) {
 	from := func(source string) error { return listContainers(b, b.byKey(key, source)) }
 	want(t, from("127.0.0.9"), 0, "")
 	acls := func(doc provider.Document, member string) []any {
-		list, _ := at(doc, "properties", "networkAcls", member).([]any)
+		list, _ := provider.At(doc, "properties", "networkAcls", member).([]any)
 		return list
 	}
 	doc := b.patch(map[string]any{"networkAcls": map[string]any{"defaultAction": "Deny",
 		"ipRules":             []any{map[string]any{"value": "127.0.0.9"}, map[string]any{"value": "127.0.1.0/30", "action": "Allow"}},
 		"virtualNetworkRules": []any{map[string]any{"id": "/subscriptions/0000/x/subnets/s"}},
 	}})
-	if text(doc, "properties", "networkAcls", "bypass") != "AzureServices" || text(acls(doc, "ipRules")[0].(map[string]any), "action") != "Allow" ||
-		text(acls(doc, "virtualNetworkRules")[0].(map[string]any), "state") != "Succeeded" {
-		t.Errorf("rules read as %v", at(doc, "properties", "networkAcls"))
+	if provider.Text(doc, "properties", "networkAcls", "bypass") != "AzureServices" || provider.Text(acls(doc, "ipRules")[0].(map[string]any), "action") != "Allow" ||
+		provider.Text(acls(doc, "virtualNetworkRules")[0].(map[string]any), "state") != "Succeeded" {
+		t.Errorf("rules read as %v", provider.At(doc, "properties", "networkAcls"))
 	}
 	want(t, from("127.0.0.9"), 0, "")
 	want(t, from("127.0.1.3"), 0, "")
 	want(t, from("127.0.1.4"), 403, "AuthorizationFailure")
 	want(t, from("127.0.0.8"), 403, "AuthorizationFailure")
 	doc = b.patch(map[string]any{"networkAcls": map[string]any{"ipRules": []any{map[string]any{"value": "127.0.0.8"}}}})
-	if len(acls(doc, "ipRules")) != 1 || len(acls(doc, "virtualNetworkRules")) != 1 || text(doc, "properties", "networkAcls", "defaultAction") != "Deny" {
-		t.Errorf("one array was given, others changed: %v", at(doc, "properties", "networkAcls"))
+	if len(acls(doc, "ipRules")) != 1 || len(acls(doc, "virtualNetworkRules")) != 1 || provider.Text(doc, "properties", "networkAcls", "defaultAction") != "Deny" {
+		t.Errorf("one array was given, others changed: %v", provider.At(doc, "properties", "networkAcls"))
 	}
 	want(t, from("127.0.0.9"), 403, "AuthorizationFailure")
 	want(t, from("127.0.0.8"), 0, "")
@@ -319,20 +319,20 @@ func TestContainersInARM(t *testing.T) {
 	want(t, err, 0, "")
 	var names []string
 	for _, v := range b.run("GET", "/blobServices/default/containers/", nil).Body["value"].([]any) {
-		names = append(names, text(v.(map[string]any), "name"))
+		names = append(names, provider.Text(v.(map[string]any), "name"))
 	}
 	if strings.Join(names, " ") != "made other" {
 		t.Errorf("listed %q", names)
 	}
 	doc := b.run("GET", "/blobServices/default/containers/made", nil).Body
-	if text(doc, "properties", "metadata", "a") != "b" || text(doc, "properties", "publicAccess") != "None" || text(doc, "etag") == "" {
+	if provider.Text(doc, "properties", "metadata", "a") != "b" || provider.Text(doc, "properties", "publicAccess") != "None" || provider.Text(doc, "etag") == "" {
 		t.Errorf("reads as %v", doc)
 	}
 	b.run("DELETE", "/blobServices/default/containers/made", nil)
 	if s := b.run("DELETE", "/blobServices/default/containers/made", nil).Status; s != 204 {
 		t.Errorf("second delete: %d", s)
 	}
-	if got := text(b.run("GET", "/blobServices/default", nil).Body, "name"); got != "default" {
+	if got := provider.Text(b.run("GET", "/blobServices/default", nil).Body, "name"); got != "default" {
 		t.Errorf("service %q", got)
 	}
 	for path, status := range map[string]int{"/blobServices/other": 404, "/blobServices/default/containers/made": 404} {

@@ -64,16 +64,16 @@ func parsePrefix(value string) (addressRange, error) {
 
 // admits decides whether a client's address may speak to an account.
 func admits(account provider.Document, from netip.Addr) bool {
-	if account == nil || text(account, "properties", "publicNetworkAccess") == "Disabled" {
+	if account == nil || provider.Text(account, "properties", "publicNetworkAccess") == "Disabled" {
 		return false
 	}
-	if text(account, "properties", "networkAcls", "defaultAction") != "Deny" {
+	if provider.Text(account, "properties", "networkAcls", "defaultAction") != "Deny" {
 		return true
 	}
-	rules, _ := at(account, "properties", "networkAcls", "ipRules").([]any)
+	rules, _ := provider.At(account, "properties", "networkAcls", "ipRules").([]any)
 	for _, rule := range rules {
 		m, _ := rule.(map[string]any)
-		if r, err := parseRule(text(m, "value")); err == nil && r.holds(from.Unmap()) {
+		if r, err := parseRule(provider.Text(m, "value")); err == nil && r.holds(from.Unmap()) {
 			return true
 		}
 	}

@@ -42,7 +42,7 @@ func (p *Provider) service(i id.ID) (provider.Document, error) {
 	if doc, exists := p.cloud.Store().Get(i.String()); exists {
 		return doc, nil
 	}
-	return identify(i, serviceType, map[string]any{"properties": map[string]any{
+	return provider.Identify(i, serviceType, map[string]any{"properties": map[string]any{
 		"cors": map[string]any{"corsRules": []any{}}, "deleteRetentionPolicy": map[string]any{"enabled": false, "allowPermanentDelete": false},
 	}}), nil
 }
@@ -57,14 +57,14 @@ func (p *Provider) listServices(_ context.Context, r *provider.Request) (*provid
 
 func (p *Provider) putService(_ context.Context, r *provider.Request) (*provider.Answer, error) {
 	if !strings.EqualFold(r.ID.Name(), "default") {
-		return nil, badRequest("InvalidRequestUri", "The blob service is called default.")
+		return nil, provider.BadRequest("InvalidRequestUri", "The blob service is called default.")
 	}
 	current, err := p.service(r.ID)
 	if err != nil {
 		return nil, err
 	}
 	given, _ := r.Body["properties"].(map[string]any)
-	doc := identify(r.ID, serviceType, map[string]any{"properties": merge(current["properties"].(map[string]any), given)})
+	doc := provider.Identify(r.ID, serviceType, map[string]any{"properties": provider.Merge(current["properties"].(map[string]any), given)})
 	p.cloud.Store().Put(r.ID.String(), doc)
 	return &provider.Answer{Status: http.StatusOK, Body: doc}, nil
 }
@@ -90,7 +90,7 @@ func containerDocument(i id.ID, c containerInfo) provider.Document {
 	for k, v := range c.Metadata {
 		metadata[k] = v
 	}
-	doc := identify(i, containerType, map[string]any{"properties": map[string]any{
+	doc := provider.Identify(i, containerType, map[string]any{"properties": map[string]any{
 		"publicAccess": access, "metadata": metadata, "lastModifiedTime": c.Modified.UTC().Format(time.RFC3339Nano),
 		"leaseStatus": "Unlocked", "leaseState": "Available", "hasImmutabilityPolicy": false, "hasLegalHold": false,
 	}})
@@ -116,16 +116,16 @@ func (p *Provider) putContainer(_ context.Context, r *provider.Request) (*provid
 		return nil, err
 	}
 	if !containerName.MatchString(r.ID.Name()) {
-		return nil, badRequest("ContainerNameInvalid", "A container name is 3 to 63 characters long and holds lower case letters, digits and single hyphens.")
+		return nil, provider.BadRequest("ContainerNameInvalid", "A container name is 3 to 63 characters long and holds lower case letters, digits and single hyphens.")
 	}
-	access := text(r.Body, "properties", "publicAccess")
+	access := provider.Text(r.Body, "properties", "publicAccess")
 	if access == "None" {
 		access = ""
 	}
 	metadata := map[string]string{}
-	given, _ := at(r.Body, "properties", "metadata").(map[string]any)
+	given, _ := provider.At(r.Body, "properties", "metadata").(map[string]any)
 	for k := range given {
-		metadata[k] = text(given, k)
+		metadata[k] = provider.Text(given, k)
 	}
 	c, made, err := a.vault.putContainer(r.ID.Name(), access, metadata)
 	if err != nil {

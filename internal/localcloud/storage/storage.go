@@ -71,8 +71,8 @@ func (p *Provider) Types() []provider.Type {
 func (p *Provider) Resume(ctx context.Context) error {
 	var errs []error
 	for _, doc := range p.cloud.Store().Under("", accountType) {
-		if _, err := p.serve(ctx, text(doc, "id")); err != nil {
-			p.cloud.Logf("resume storage account %s: %v", text(doc, "id"), err)
+		if _, err := p.serve(ctx, provider.Text(doc, "id")); err != nil {
+			p.cloud.Logf("resume storage account %s: %v", provider.Text(doc, "id"), err)
 			errs = append(errs, err)
 		}
 	}

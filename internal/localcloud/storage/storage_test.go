@@ -69,13 +69,13 @@ func (b *bench) patch(properties map[string]any) provider.Document {
 
 func (b *bench) endpoint() string {
 	b.t.Helper()
-	return text(b.run("GET", "", nil).Body, "properties", "primaryEndpoints", "blob")
+	return provider.Text(b.run("GET", "", nil).Body, "properties", "primaryEndpoints", "blob")
 }
 
 func (b *bench) key(n int) string {
 	b.t.Helper()
 	keys, _ := b.run("POST", "/listKeys", nil).Body["keys"].([]any)
-	return text(keys[n].(map[string]any), "value")
+	return provider.Text(keys[n].(map[string]any), "value")
 }
 
 // http is a client that trusts the cloud and comes from an address.
