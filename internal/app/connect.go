@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -15,8 +14,6 @@ import (
 	"github.com/patchbay/patchbay/internal/problem"
 	"github.com/patchbay/patchbay/internal/server"
 )
-
-func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
 // azureContext is the context of a machine where none was saved: Azure itself, with
 // the sign-in of azidentity's default chain, the work done in this process.

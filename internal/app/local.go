@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -147,5 +148,5 @@ func bindable(address string) string {
 }
 
 func (a *app) logf(format string, args ...any) {
-	slog.New(slog.NewTextHandler(a.streams.Err, nil)).Info(sprintf(format, args...))
+	slog.New(slog.NewTextHandler(a.streams.Err, nil)).Info(fmt.Sprintf(format, args...))
 }

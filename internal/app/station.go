@@ -56,7 +56,6 @@ type station struct {
 	credential azcore.TokenCredential
 	who        who
 	place      place
-	wrapped    func(ledger.Ledger) ledger.Ledger
 }
 
 // who is the principal behind a credential, as its ARM token says.
@@ -64,7 +63,7 @@ type who struct{ objectID, clientID, name, kind, tenant string }
 
 // openStation signs in, opens the ledger under state and builds the engine.
 func openStation(ctx context.Context, p place, state string, log *slog.Logger, wrap func(ledger.Ledger) ledger.Ledger) (*station, error) {
-	s := &station{place: p, wrapped: wrap}
+	s := &station{place: p}
 	var err error
 	if s.credential, err = arm.Credential(arm.CredentialOptions{Cloud: p.cloud, TenantID: p.tenant, ClientID: p.clientID, ClientSecret: p.clientSecret, HTTP: p.http}); err != nil {
 		return nil, err
@@ -119,7 +118,7 @@ func (s *station) build(log *slog.Logger) error {
 		Ledger: s.ledger, Runner: s.who.objectID, Log: log, Settle: s.place.settle,
 		Targets:     s.targets(facts),
 		Drivers:     s.drivers(),
-		Prober:      s.prober(facts),
+		Prober:      s.prober(),
 		Permissions: arm.NewPermissions(s.client),
 		Memo:        arm.WithMemo,
 		Trace:       arm.WithCorrelation,
@@ -185,7 +184,7 @@ func (s *station) targets(facts *catalog.Catalog) *target.Reader {
 	}
 }
 
-func (s *station) prober(facts *catalog.Catalog) engine.Prober {
+func (s *station) prober() engine.Prober {
 	return probe.New(probe.Options{Dial: s.dialer().DialContext, Roots: s.place.roots, SignIn: s.signInAs})
 }
 

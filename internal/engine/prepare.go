@@ -64,7 +64,7 @@ func (e *Engine) prepareChange(ctx context.Context, p *Prepared) error {
 	if err := e.name(ctx, c); err != nil {
 		return err
 	}
-	p.facts, p.facets, err = e.derive(ctx, c, p.secrets)
+	_, p.facets, err = e.derive(ctx, c, p.secrets)
 	if err != nil {
 		return e.refused(c, err)
 	}
@@ -94,7 +94,7 @@ func (e *Engine) prepareExisting(ctx context.Context, p *Prepared) error {
 		p.secrets = standIn(p.secrets)
 	}
 	var facets []connection.Facet
-	p.facts, p.facets, err = e.deriveRemains(ctx, p.Existing, p.secrets)
+	_, p.facets, err = e.deriveRemains(ctx, p.Existing, p.secrets)
 	if err == nil || p.Verb == ledger.VerbDelete {
 		facets = append(facets, p.facets...)
 	} else if p.Verb == ledger.VerbRepair {

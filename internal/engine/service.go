@@ -26,7 +26,6 @@ type Prepared struct {
 	Existing *connection.Connection // nil when the connection is new
 	Rights   []Right
 	facets   []connection.Facet
-	facts    Facts
 	secrets  connection.Secrets
 }
 
@@ -66,7 +65,7 @@ type Report struct {
 // Available tells whether no finding is a failure.
 func (r Report) Available() bool {
 	for _, f := range r.Findings {
-		if f.Result == "failure" {
+		if f.Result == ResultFailure {
 			return false
 		}
 	}

@@ -24,9 +24,9 @@ const (
 
 // Results of a validation item.
 const (
-	ResultSuccess = "success"
-	ResultFailure = "failure"
-	ResultWarning = "warning"
+	ResultSuccess = connection.ResultSuccess
+	ResultFailure = connection.ResultFailure
+	ResultWarning = connection.ResultWarning
 )
 
 // validate looks at everything a connection stands for and knocks at the target.
