@@ -187,14 +187,23 @@ func (s *SQLite) read(ctx context.Context, what string, f func(tx *sql.Tx) error
 func (s *SQLite) transact(ctx context.Context, what string, o *sql.TxOptions, f func(tx *sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, o)
 	if err != nil {
-		return wrap(what, err)
+		return wrap(what, ended(ctx, err))
 	}
 	// SQLite has already rolled back after some errors; saying so again is harmless.
 	defer func() { _ = tx.Rollback() }()
 	if err := f(tx); err != nil {
-		return wrap(what, err)
+		return wrap(what, ended(ctx, err))
 	}
-	return wrap(what, tx.Commit())
+	return wrap(what, ended(ctx, tx.Commit()))
+}
+
+// ended names the end of ctx as the cause of what it did to a transaction: database/sql
+// rolls back under way, and then says only that the transaction is done.
+func ended(ctx context.Context, err error) error {
+	if cause := ctx.Err(); errors.Is(err, sql.ErrTxDone) && cause != nil {
+		return cause
+	}
+	return err
 }
 
 // wrap adds what was attempted, and ErrFull when there was no room for it.
