@@ -151,7 +151,7 @@ func (s *station) drivers() engine.Drivers {
 }
 
 func (s *station) databaseToken(ctx context.Context) (string, error) {
-	return arm.Token(ctx, s.credential, s.place.cloud.OSSRDBMSAudience)
+	return arm.Token(ctx, s.credential, s.place.cloud.Audiences[arm.AudienceOSSRDBMS])
 }
 
 // dialTimeout bounds one attempt to reach a data plane.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -51,16 +52,36 @@ type Cloud struct {
 	Portal   string
 	Suffixes map[string]string
 
-	OSSRDBMSAudience string // PostgreSQL and MySQL
-	StorageAudience  string
-	RedisAudience    string
+	// Audiences are what tokens for data planes are made for, by kind.
+	Audiences map[string]string
 }
 
-// Data planes whose audience is the same everywhere.
+// Kinds of data plane with an audience of their own.
 const (
-	storageAudience = "https://storage.azure.com"
-	redisAudience   = "https://redis.azure.com"
+	AudienceOSSRDBMS = "ossrdbms" // PostgreSQL and MySQL
+	AudienceSQL      = "sql"
+	AudienceStorage  = "storage"
 )
+
+// audiences are the public cloud's, with what differs elsewhere in place of it.
+func audiences(differ map[string]string) map[string]string {
+	all := map[string]string{
+		AudienceOSSRDBMS: "https://ossrdbms-aad.database.windows.net",
+		AudienceSQL:      "https://database.windows.net",
+		AudienceStorage:  "https://storage.azure.com",
+		"redis":          "https://redis.azure.com",
+		"cosmos":         "https://cosmos.azure.com",
+		"vault":          "https://vault.azure.net",
+		"appconfig":      "https://azconfig.io",
+		"eventhubs":      "https://eventhubs.azure.net",
+		"servicebus":     "https://servicebus.azure.net",
+		"signalr":        "https://signalr.azure.com",
+		"webpubsub":      "https://webpubsub.azure.com",
+		"cognitive":      "https://cognitiveservices.azure.com",
+	}
+	maps.Copy(all, differ)
+	return all
+}
 
 // Clouds returns the clouds that are built in.
 func Clouds() []Cloud {
@@ -68,7 +89,7 @@ func Clouds() []Cloud {
 		{
 			Name: PublicCloud, ARM: "https://management.azure.com", Audience: "https://management.azure.com",
 			Login: "https://login.microsoftonline.com", Graph: "https://graph.microsoft.com", Portal: "https://portal.azure.com",
-			OSSRDBMSAudience: "https://ossrdbms-aad.database.windows.net", StorageAudience: storageAudience, RedisAudience: redisAudience,
+			Audiences: audiences(nil),
 			Suffixes: map[string]string{
 				SuffixStorage: "core.windows.net", SuffixSQL: "database.windows.net",
 				SuffixPostgres: "postgres.database.azure.com", SuffixMySQL: "mysql.database.azure.com",
@@ -83,7 +104,11 @@ func Clouds() []Cloud {
 		{
 			Name: GovernmentCloud, ARM: "https://management.usgovcloudapi.net", Audience: "https://management.usgovcloudapi.net",
 			Login: "https://login.microsoftonline.us", Graph: "https://graph.microsoft.us", Portal: "https://portal.azure.us",
-			OSSRDBMSAudience: "https://ossrdbms-aad.database.usgovcloudapi.net", StorageAudience: storageAudience, RedisAudience: redisAudience,
+			Audiences: audiences(map[string]string{
+				AudienceOSSRDBMS: "https://ossrdbms-aad.database.usgovcloudapi.net", AudienceSQL: "https://database.usgovcloudapi.net",
+				"cosmos": "https://cosmos.azure.us", "vault": "https://vault.usgovcloudapi.net", "appconfig": "https://azconfig.azure.us",
+				"cognitive": "https://cognitiveservices.azure.us",
+			}),
 			Suffixes: map[string]string{
 				SuffixStorage: "core.usgovcloudapi.net", SuffixSQL: "database.usgovcloudapi.net",
 				SuffixPostgres: "postgres.database.usgovcloudapi.net", SuffixMySQL: "mysql.database.usgovcloudapi.net",
@@ -97,7 +122,11 @@ func Clouds() []Cloud {
 		{
 			Name: ChinaCloud, ARM: "https://management.chinacloudapi.cn", Audience: "https://management.chinacloudapi.cn",
 			Login: "https://login.chinacloudapi.cn", Graph: "https://microsoftgraph.chinacloudapi.cn", Portal: "https://portal.azure.cn",
-			OSSRDBMSAudience: "https://ossrdbms-aad.database.chinacloudapi.cn", StorageAudience: storageAudience, RedisAudience: redisAudience,
+			Audiences: audiences(map[string]string{
+				AudienceOSSRDBMS: "https://ossrdbms-aad.database.chinacloudapi.cn", AudienceSQL: "https://database.chinacloudapi.cn",
+				"cosmos": "https://cosmos.azure.cn", "vault": "https://vault.azure.cn", "appconfig": "https://azconfig.azure.cn",
+				"cognitive": "https://cognitiveservices.azure.cn",
+			}),
 			Suffixes: map[string]string{
 				SuffixStorage: "core.chinacloudapi.cn", SuffixSQL: "database.chinacloudapi.cn",
 				SuffixPostgres: "postgres.database.chinacloudapi.cn", SuffixMySQL: "mysql.database.chinacloudapi.cn",
@@ -201,7 +230,9 @@ func (m metadata) cloud(endpoint string) Cloud {
 	}
 	c.Portal = strings.TrimRight(m.Portal, "/")
 	set(&c.Graph, strings.TrimRight(m.MicrosoftGraph, "/"))
-	set(&c.OSSRDBMSAudience, strings.TrimRight(m.OSSRDBMS, "/"))
+	if a := strings.TrimRight(m.OSSRDBMS, "/"); a != "" {
+		c.Audiences[AudienceOSSRDBMS] = a
+	}
 	for theirs, ours := range suffixNames() {
 		if s := strings.TrimLeft(m.Suffixes[theirs], "."); s != "" {
 			c.Suffixes[ours] = s

@@ -16,7 +16,7 @@ func TestCloudsAreComplete(t *testing.T) {
 	t.Parallel()
 	for _, c := range arm.Clouds() {
 		for name, text := range map[string]string{"arm": c.ARM, "audience": c.Audience, "login": c.Login, "graph": c.Graph, "portal": c.Portal,
-			"ossrdbms": c.OSSRDBMSAudience, "storage": c.StorageAudience, "redis": c.RedisAudience} {
+			"ossrdbms": c.Audiences[arm.AudienceOSSRDBMS], "storage": c.Audiences[arm.AudienceStorage], "sql": c.Audiences[arm.AudienceSQL]} {
 			if u, err := url.Parse(text); err != nil || u.Scheme != "https" || strings.HasSuffix(text, "/") {
 				t.Errorf("%s: %s is %q", c.Name, name, text)
 			}
@@ -77,7 +77,7 @@ func TestFromMetadata(t *testing.T) {
 	if c.Name != "Own" || c.ARM != server.URL || c.Login != server.URL || c.Audience != "https://own.test" || c.Tenant != "tenant-1" {
 		t.Errorf("cloud %+v", c)
 	}
-	if c.OSSRDBMSAudience != "https://ossrdbms.own.test" || c.Suffixes[arm.SuffixKeyVault] != "vault.own.test" || c.Suffixes[arm.SuffixRedis] != "redis.cache.windows.net" {
+	if c.Audiences[arm.AudienceOSSRDBMS] != "https://ossrdbms.own.test" || c.Suffixes[arm.SuffixKeyVault] != "vault.own.test" || c.Suffixes[arm.SuffixRedis] != "redis.cache.windows.net" {
 		t.Errorf("cloud %+v", c)
 	}
 	if public, _ := arm.CloudNamed(arm.PublicCloud); public.Suffixes[arm.SuffixStorage] != "core.windows.net" {
@@ -107,7 +107,7 @@ func TestCredentialOfAnOwnCloud(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := arm.Token(t.Context(), c, cloud.OSSRDBMSAudience)
+		got, err := arm.Token(t.Context(), c, cloud.Audiences[arm.AudienceOSSRDBMS])
 		if code != "" {
 			if !problem.Is(err, code) || strings.Contains(err.Error(), secret+"\"") {
 				t.Errorf("%s secret: %v", secret, err)

@@ -11,6 +11,7 @@ type Target struct {
 	Name       string              `yaml:"name"`     // postgres-flexible
 	Display    string              `yaml:"display"`  // for people
 	Status     string              `yaml:"status"`   // empty when connections can be made, else StatusPreview
+	Notes      []string            `yaml:"notes"`    // what a user of the target should know, for its page
 	Protocol   string              `yaml:"protocol"` // which probe knocks
 	Namespace  string              `yaml:"namespace"`
 	APIVersion string              `yaml:"apiVersion"`

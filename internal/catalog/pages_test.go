@@ -82,6 +82,9 @@ func targetPage(t *catalog.Target) string {
 	} else {
 		fmt.Fprintf(&b, "`%s` is ready: connections can be made to it.\n", t.Name)
 	}
+	for _, note := range t.Notes {
+		fmt.Fprintf(&b, "\n%s\n", note)
+	}
 	addressSection(&b, t)
 	matrixSection(&b, t)
 	rightsSection(&b, t)

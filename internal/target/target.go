@@ -69,11 +69,13 @@ func (r *Reader) Type(c *connection.Connection) string {
 	return m.Target.Name
 }
 
-// audience is what an identity's token for the target is made for.
+// audience is what an identity's token for the target is made for: a data plane's, or
+// that of ARM, where the app asks for keys with it.
 func (r *Reader) audience(kind string) string {
-	return map[string]string{
-		"ossrdbms": r.Cloud.OSSRDBMSAudience, "storage": r.Cloud.StorageAudience, "redis": r.Cloud.RedisAudience,
-	}[kind]
+	if kind == "management" {
+		return r.Cloud.Audience
+	}
+	return r.Cloud.Audiences[kind]
 }
 
 // ways tells what the user took out of a connection, and what is left.
