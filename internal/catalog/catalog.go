@@ -57,6 +57,7 @@ func open(from fs.FS) (*Catalog, error) {
 		if err := yaml.Unmarshal(headOf(text), head); err != nil {
 			return nil, fmt.Errorf("read the head of %s of the catalog: %w", path.Base(name), err)
 		}
+		head.withCertificate()
 		full := sync.OnceValues(func() (*Target, error) { return file(name, text) })
 		c.entries = append(c.entries, entry{head, full})
 	}
@@ -97,6 +98,7 @@ func decode(text []byte) (*Target, error) {
 	if err := d.Decode(t); err != nil {
 		return nil, err
 	}
+	t.withCertificate()
 	return t, t.check()
 }
 
@@ -108,7 +110,7 @@ func headOf(text []byte) []byte {
 	for line := range bytes.Lines(text) {
 		if key, _, found := bytes.Cut(line, []byte(":")); found && !bytes.ContainsAny(key[:1], " #-\n") {
 			switch string(key) {
-			case "name", "display", "status", "namespace", "id", "kinds", "types", "auth", "clients":
+			case "name", "display", "status", "namespace", "id", "kinds", "types", "schemes", "auth", "clients":
 				keep = true
 			default:
 				keep = false

@@ -76,7 +76,7 @@ var public = catalog.Cloud{Name: "AzureCloud", Management: "https://management.a
 var names = map[string]string{
 	"accessKey": "YWNjZXNz", "accessKeyId": "id1", "accessKeyName": "RootManageSharedAccessKey", "accessKeySecret": "c2VjcmV0", "account": "account1",
 	"accountKey": "c3RvcmFnZQ==", "apiKey": "0123456789abcdef", "cache": "cache1", "clientId": "11111111-2222-3333-4444-555555555555",
-	"clientSecret": "s3cret", "clusterUrl": "cluster0.ab1cd.mongodb.net", "configStore": "store1", "database": "orders",
+	"clientCertificate": "-----BEGIN CERTIFICATE-----", "clientSecret": "s3cret", "clusterUrl": "cluster0.ab1cd.mongodb.net", "configStore": "store1", "database": "orders",
 	"fabricDatabaseId": "77777777-8888-9999-aaaa-bbbbbbbbbbbb", "fabricServer": "x6eps4xrq2xudenlfv6naeo3i4", "graph": "people", "kafkaApiKey": "KEY1",
 	"kafkaApiSecret": "kafka/Secret+1", "kafkaCluster": "ab1cd", "keyspace": "shop", "location": "westeurope", "namespace": "space1",
 	"neonHost": "ep-quiet-sea-1.eastus2.azure.neon.tech", "password": "Passw0rd", "redisKey": "cmVkaXM=", "resourceGroup": "Rg", "schemaRegistry": "ef2gh",
@@ -234,7 +234,7 @@ func TestSupport(t *testing.T) {
 		}
 	}
 	all := load(t).Support(nil)
-	if len(all[0].AuthTypes) != 4 || len(all) != len(load(t).Names()) {
+	if len(all[0].AuthTypes) != 5 || len(all) != len(load(t).Names()) {
 		t.Errorf("%+v", all[0])
 	}
 	ready := 0

@@ -17,16 +17,18 @@ const (
 	FactPassword       = "password"
 	FactClientID       = "clientId"
 	FactClientSecret   = "clientSecret"
+	FactCertificate    = "clientCertificate"
 	FactTenantID       = "tenantId"
 	FactPrincipalID    = "principalId"
 	FactSubscriptionID = "subscriptionId"
 	FactResourceGroup  = "resourceGroup"
-	FactManagement     = "management" // address of the cloud's resource manager, without a slash at its end
+	FactManagement     = "management"            // address of the cloud's resource manager, without a slash at its end
+	FactEndpoint       = connection.FactEndpoint // of a target without an ARM id: the address in the request
 )
 
 // requestFacts tells which facts come with a request and whether they are secret.
 var requestFacts = map[string]bool{
-	FactUserName: false, FactPassword: true, FactClientID: false, FactClientSecret: true, FactTenantID: false,
+	FactUserName: false, FactPassword: true, FactClientID: false, FactClientSecret: true, FactCertificate: true, FactTenantID: false,
 	FactPrincipalID: false, FactSubscriptionID: false, FactResourceGroup: false, FactManagement: false,
 }
 
@@ -198,9 +200,25 @@ func (t *Target) checkRoles() (bad []error) {
 		}
 	}
 	for auth, how := range t.Auth {
+		bad = append(bad, t.checkPermissions(auth, how)...)
 		for _, key := range append([]string{how.Key}, how.With...) {
 			if _, ok := t.Keys[key]; key != "" && !ok {
 				bad = append(bad, fmt.Errorf("auth type %s names the unknown key %q", auth, key))
+			}
+		}
+	}
+	return bad
+}
+
+// checkPermissions holds that each key of a choice is a known fact with a place to read it.
+func (t *Target) checkPermissions(auth string, how Auth) (bad []error) {
+	if _, ok := t.Auth[how.As]; how.As != "" && !ok {
+		bad = append(bad, fmt.Errorf("auth type %s stands for the unknown %q", auth, how.As))
+	}
+	for _, p := range how.Permissions {
+		for fact, k := range p.Keys {
+			if _, ok := t.Resources[k.Of]; !ok || !t.knows(fact) || k.At == "" || k.Action == "" {
+				bad = append(bad, fmt.Errorf("permissions %v of %s: key %s is read nowhere", p.Names, auth, fact))
 			}
 		}
 	}

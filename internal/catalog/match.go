@@ -10,10 +10,11 @@ import (
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
-// Match is an ARM id that is one of a target's.
+// Match is a target that a request named, by ARM id or by address.
 type Match struct {
 	Target *Target
-	ID     string           // as given
+	ID     string           // as given; an address where the target has no ARM id
+	Form   string           // which of the target's linkers it is, where it takes several
 	Facts  connection.Facts // the names along the id, subscription and resource group
 	head   []string         // segments up to and with the namespace
 	tail   []string         // types and names
@@ -28,6 +29,85 @@ func (c *Catalog) Match(id string) (*Match, error) {
 		return nil, c.previewOnly(id, m.Target)
 	}
 	return m, err
+}
+
+// MatchTarget finds the target of a request: by its ARM id, or by the word of
+// targetService.type where it has none. Errors as for Match.
+func (c *Catalog) MatchTarget(t connection.Target) (*Match, error) {
+	if t.Type == "" || strings.EqualFold(t.Type, connection.TargetAzure) {
+		return c.Match(t.ID)
+	}
+	for _, e := range c.entries {
+		at := slices.IndexFunc(e.head.Types, func(w string) bool { return strings.EqualFold(w, t.Type) })
+		if at < 0 || !e.head.reaches(t.Endpoint) {
+			continue
+		}
+		if e.head.Status == StatusPreview {
+			return nil, c.previewOnly(t.Endpoint, e.head)
+		}
+		if t.Endpoint == "" {
+			return nil, problem.New(problem.BodyInvalid, "", "targetService of type %s needs an endpoint", e.head.Types[at])
+		}
+		m := &Match{Target: e.whole(), ID: t.Endpoint, Facts: connection.Facts{FactEndpoint: connection.Plain(t.Endpoint)}}
+		if len(e.head.Types) > 1 {
+			m.Form = e.head.Types[at]
+		}
+		return m, nil
+	}
+	return nil, c.typeUnsupported(t)
+}
+
+// reaches tells whether an address has one of the target's schemes; one without
+// schemes takes every address.
+func (t *Target) reaches(endpoint string) bool {
+	scheme, _, found := strings.Cut(endpoint, "://")
+	return len(t.Schemes) == 0 || found && slices.ContainsFunc(t.Schemes, func(s string) bool { return strings.EqualFold(s, scheme) })
+}
+
+// typeUnsupported lists the words of targetService.type, and the schemes one of them takes.
+func (c *Catalog) typeUnsupported(t connection.Target) error {
+	words, schemes := []string{connection.TargetAzure}, []string(nil)
+	for _, e := range c.entries {
+		if e.head.Status == StatusPreview {
+			continue
+		}
+		for _, word := range e.head.Types {
+			if !slices.Contains(words, word) {
+				words = append(words, word)
+			}
+			if strings.EqualFold(word, t.Type) {
+				schemes = append(schemes, e.head.Schemes...)
+			}
+		}
+	}
+	if len(schemes) > 0 {
+		slices.Sort(schemes)
+		return problem.New(problem.TargetUnsupported, t.Endpoint, "the endpoint of a %s is a URL whose scheme tells the protocol; allowed: %s", t.Type, strings.Join(slices.Compact(schemes), ", "))
+	}
+	return problem.New(problem.TargetUnsupported, t.ID, "targets of type %q are not supported; %s", t.Type, OneOf(t.Type, words))
+}
+
+// Kind is the target by which many ARM ids are told apart once the kind of the account
+// is known; without kinds it is the target itself.
+func (c *Catalog) Kind(t *Target, kind string) *Target {
+	if kind == "" || len(t.Kinds) == 0 {
+		return t
+	}
+	return c.OfKind(t, kind)
+}
+
+// Type is what siblings of a connection are told by: the target's name, and which of
+// its linkers it is.
+func (m *Match) Type() string {
+	if m.Form == "" {
+		return m.Target.Name
+	}
+	return m.Target.Name + "/" + m.Form
+}
+
+// Rows returns the rows of a pair; *problem.Error AUTH_UNSUPPORTED or CLIENT_UNSUPPORTED when there are none.
+func (m *Match) Rows(auth, client string) ([]Row, error) {
+	return m.Target.rowsOf(auth, client, m.Form)
 }
 
 // find is Match for every target, whatever its status.

@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -18,6 +20,7 @@ type Target struct {
 	ID         []Part              `yaml:"id"`        // the tail of its ARM id, outermost first
 	Kinds      []string            `yaml:"kinds"`     // kinds of the account, where several targets have one id; AnyKind takes the rest
 	Types      []string            `yaml:"types"`     // words of targetService.type, where there is no ARM id; one linker each
+	Schemes    []string            `yaml:"schemes"`   // of the address of such a target, where they tell targets of one type apart
 	Given      map[string]string   `yaml:"given"`     // facts that come with the request, with help
 	Resources  map[string]Resource `yaml:"resources"` // what is read
 	Facts      map[string]Place    `yaml:"facts"`
@@ -156,7 +159,8 @@ type Role struct {
 type Access struct {
 	Of       string    `yaml:"of"`
 	Policies []string  `yaml:"policies"`
-	When     Condition `yaml:"when"` // instead of roles when it holds; without a condition always
+	When     Condition `yaml:"when"`     // instead of roles when it holds; without a condition always
+	Optional bool      `yaml:"optional"` // only where a policy is asked for, instead of the default roles
 }
 
 // Feature is a switch on the target.
@@ -172,6 +176,8 @@ type DBUser struct {
 	Host     string `yaml:"host"`
 	Database string `yaml:"database"`
 	Owner    string `yaml:"owner"`
+	// Grants are what a user may get inside the database, the default first.
+	Grants []string `yaml:"grants"`
 }
 
 // Auth is how one auth type works with the target.
@@ -179,6 +185,25 @@ type Auth struct {
 	Given bool     `yaml:"given"` // the user gives name and password
 	Key   string   `yaml:"key"`   // the fact that is the fetched key
 	With  []string `yaml:"with"`  // further facts out of the same answer
+	As    string   `yaml:"as"`    // the auth type whose settings it gets
+	// Permissions choose among keys, the narrowest first; the last serves where none are asked for.
+	Permissions []Permission `yaml:"permissions"`
+}
+
+// Permission is the key that holds some permissions and no more.
+type Permission struct {
+	Names []string            `yaml:"names"`
+	Keys  map[string]KeyPlace `yaml:"keys"` // where the facts of the key come from
+}
+
+// Covers tells whether the key holds every permission asked for.
+func (p Permission) Covers(asked []string) bool {
+	for _, name := range asked {
+		if !slices.ContainsFunc(p.Names, func(n string) bool { return strings.EqualFold(n, name) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // Gap says why some pairs have no settings.

@@ -78,11 +78,15 @@ func ClientType(wire string) string {
 	switch wire {
 	case "":
 		return "none"
-	case "dotnet-internal":
+	case "dotnet-internal", ClientConnectionString:
 		return "dotnet"
 	}
 	return wire
 }
+
+// ClientConnectionString is .NET whose connection string goes among the connection
+// strings of App Service instead of its settings.
+const ClientConnectionString = "dotnet-connectionString"
 
 // FormRows are the rows of a pair in one of the target's forms or types, "" for the
 // ordinary connection; none where the pair has none.
@@ -91,6 +95,9 @@ func (t *Target) FormRows(auth, client, form string) []Row { return t.rows(auth,
 // rows are those of a form. The ordinary connection of a target that takes several
 // linkers is all of them together; a rule without a form belongs to each.
 func (t *Target) rows(auth, client, form string) []Row {
+	if as := t.Auth[auth].As; as != "" {
+		return actAs(auth, t.rows(as, client, form))
+	}
 	var rows []Row
 	for _, rule := range t.Rules {
 		meant := rule.Form == form || form == "" && slices.Contains(t.Types, rule.Form) || rule.Form == "" && slices.Contains(t.Types, form)
@@ -102,6 +109,12 @@ func (t *Target) rows(auth, client, form string) []Row {
 }
 
 func (t *Target) gap(auth, client string) string {
+	if as := t.Auth[auth].As; as != "" {
+		if rows := t.rows(as, client, ""); len(rows) > 0 && len(actAs(auth, rows)) == 0 {
+			return "its settings have room for a client secret only"
+		}
+		return t.gap(as, client)
+	}
 	for _, gap := range t.Without {
 		if slices.Contains(gap.Auth, auth) && slices.Contains(gap.Clients, client) {
 			return gap.Why

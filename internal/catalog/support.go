@@ -34,11 +34,7 @@ func (c *Catalog) Support(ready []string) []Support {
 			Target: t.Name, Display: t.Display, ID: slices.Clone(t.ID), IDTemplate: t.IDTemplate(),
 			ClientTypes: slices.Clone(t.Clients), KeysFetched: t.Auth[connection.AuthSecret].Key != "",
 		}
-		for _, auth := range t.AuthTypes() {
-			if ready == nil || slices.Contains(ready, auth) {
-				row.AuthTypes = append(row.AuthTypes, auth)
-			}
-		}
+		row.AuthTypes = t.Offered(ready)
 		rows = append(rows, row)
 	}
 	return rows
@@ -68,16 +64,22 @@ func (t *Target) ClientTypes(auth string) []string {
 
 // CheckAuth refuses an auth type the target does not have or that is not among the ready ones (nil: all).
 func (t *Target) CheckAuth(auth string, ready []string) error {
-	var allowed []string
-	for _, a := range t.AuthTypes() {
-		if ready == nil || slices.Contains(ready, a) {
-			allowed = append(allowed, a)
-		}
-	}
+	allowed := t.Offered(ready)
 	if slices.Contains(allowed, auth) {
 		return nil
 	}
 	return t.authUnsupported(auth, allowed)
+}
+
+// Offered are those of the target's auth types that are among the ready ones (nil: all).
+func (t *Target) Offered(ready []string) []string {
+	var out []string
+	for _, a := range t.AuthTypes() {
+		if ready == nil || slices.Contains(ready, a) {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 func (t *Target) authUnsupported(auth string, allowed []string) error {

@@ -84,6 +84,9 @@ type Properties struct {
 	Configuration *Configuration `json:"configuration,omitempty"`
 }
 
+// TargetAzure is the type of targets that have an ARM id.
+const TargetAzure = "AzureResource"
+
 // Target is the backing service: an ARM id, or an endpoint for the rest.
 type Target struct {
 	Type               string         `json:"type"` // AzureResource, SelfHostedServer, ...

@@ -22,19 +22,21 @@ const (
 
 // Attribute and output names that more than one room uses.
 const (
-	AttrValue       = "value"       // setting, feature
-	AttrPrincipalID = "principalId" // role, access, dbuser: who is let in
-	AttrRoleID      = "roleId"      // role: GUID of the role definition
-	AttrPolicy      = "policy"      // access: name of the access policy
-	AttrLogin       = "login"       // access on a database server: the administrator's role name
-	AttrStart       = "start"       // firewall: first address
-	AttrEnd         = "end"         // firewall: last address
-	AttrDatabase    = "database"    // dbuser
-	AttrHost        = "host"        // dbuser
-	AttrOwner       = "owner"       // dbuser: who inherits what the user owns when it goes
-	OutPrincipalID  = "principalId" // identity
-	OutTenantID     = "tenantId"    // identity
-	OutID           = "id"          // the ARM id of what was written
+	AttrValue         = "value"         // setting, feature
+	AttrPrincipalID   = "principalId"   // role, access, dbuser: who is let in
+	AttrRoleID        = "roleId"        // role: GUID of the role definition
+	AttrPrincipalType = "principalType" // role, access, dbuser: User where it is a person, absent for everything else
+	AttrGrant         = "grant"         // dbuser: what the user may do, in the words of the target's catalog file
+	AttrPolicy        = "policy"        // access: name of the access policy
+	AttrLogin         = "login"         // access on a database server: the administrator's role name
+	AttrStart         = "start"         // firewall: first address
+	AttrEnd           = "end"           // firewall: last address
+	AttrDatabase      = "database"      // dbuser
+	AttrHost          = "host"          // dbuser
+	AttrOwner         = "owner"         // dbuser: who inherits what the user owns when it goes
+	OutPrincipalID    = "principalId"   // identity
+	OutTenantID       = "tenantId"      // identity
+	OutID             = "id"            // the ARM id of what was written
 )
 
 // Key names one facet in the world: kind, the resource it lives on, and its name

@@ -152,14 +152,26 @@ func (d *Role) State(b any, f connection.Facet) connection.State {
 	return assignedState(f, *found)
 }
 
+// principalType is what the directory calls who is let in.
+func principalType(f connection.Facet) string {
+	if kind := known(f.Want, connection.AttrPrincipalType); kind != "" {
+		return kind
+	}
+	return "ServicePrincipal"
+}
+
 func assignedState(f connection.Facet, a assignment) connection.State {
 	definition := a.Properties.RoleDefinitionID
+	attrs := connection.Attrs{
+		connection.AttrRoleID:      echo(f.Want, connection.AttrRoleID, definition[strings.LastIndex(definition, "/")+1:]),
+		connection.AttrPrincipalID: echo(f.Want, connection.AttrPrincipalID, a.Properties.PrincipalID),
+	}
+	if kind, asked := f.Want[connection.AttrPrincipalType]; asked {
+		attrs[connection.AttrPrincipalType] = kind // who it is does not change with the word for it
+	}
 	return connection.State{
-		Exists: true,
-		Attrs: connection.Attrs{
-			connection.AttrRoleID:      echo(f.Want, connection.AttrRoleID, definition[strings.LastIndex(definition, "/")+1:]),
-			connection.AttrPrincipalID: echo(f.Want, connection.AttrPrincipalID, a.Properties.PrincipalID),
-		},
+		Exists:  true,
+		Attrs:   attrs,
 		Outputs: map[string]string{connection.OutID: a.ID},
 		Mark:    markOf(a.Properties.Description),
 	}
@@ -219,7 +231,7 @@ func (d *Role) assign(ctx context.Context, b any, c plan.Change) (connection.Sta
 	err = d.put(ctx, ours, assignment{Properties: assignmentProperties{
 		RoleDefinitionID: definitionID(scope, role),
 		PrincipalID:      principal,
-		PrincipalType:    "ServicePrincipal", // spares the directory look-up that fails on new principals
+		PrincipalType:    principalType(c.Facet), // spares the directory look-up that fails on new principals
 		Description:      markText(c.Facet.Want),
 	}}, &answer)
 	if arm.HasCode(err, "RoleAssignmentExists") {

@@ -12,9 +12,25 @@ import (
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
-// ReadyAuth lists the auth types Derive can carry out today; the catalog's files hold more.
+// ReadyAuth lists the auth types of an app that Derive can carry out; the catalog's
+// files may hold more.
 func ReadyAuth() []string {
-	return []string{connection.AuthSecret, connection.AuthSystemIdentity, connection.AuthUserIdentity, connection.AuthServicePrincipalSecret}
+	return []string{connection.AuthSecret, connection.AuthAccessKey, connection.AuthSystemIdentity, connection.AuthUserIdentity,
+		connection.AuthServicePrincipalSecret, connection.AuthServicePrincipalCertificate}
+}
+
+// LocalAuth lists those of a connection without a source: a person signs in, and no
+// identity is there to be switched on.
+func LocalAuth() []string {
+	return []string{connection.AuthSecret, connection.AuthAccessKey, connection.AuthUserAccount,
+		connection.AuthServicePrincipalSecret, connection.AuthServicePrincipalCertificate}
+}
+
+func readyFor(c *connection.Connection) []string {
+	if c.Source == "" {
+		return LocalAuth()
+	}
+	return ReadyAuth()
 }
 
 var (
@@ -29,17 +45,14 @@ func (r *Reader) Check(c *connection.Connection, given connection.Secrets) error
 		return problem.New(problem.ConnectionName, c.ID, "%q is not a connection name", c.Name).
 			WithFix("use letters, digits, periods and underscores only")
 	}
-	if t := c.Properties.Target.Type; t != "AzureResource" && t != "" {
-		return problem.New(problem.TargetUnsupported, c.Properties.Target.ID, "targets of type %q are not supported; allowed: AzureResource", t)
-	}
-	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	m, err := r.match(c)
 	if err != nil {
 		return err
 	}
 	if err := checkOptions(c); err != nil {
 		return err
 	}
-	return checkAuth(c, m.Target, given)
+	return checkAuth(c, m, given)
 }
 
 // option is one member of a request that is refused.
@@ -81,29 +94,30 @@ func checkOptions(c *connection.Connection) error {
 	return err
 }
 
-func checkAuth(c *connection.Connection, t *catalog.Target, given connection.Secrets) error {
-	a := c.Properties.Auth
+func checkAuth(c *connection.Connection, m *catalog.Match, given connection.Secrets) error {
+	a, t := c.Properties.Auth, m.Target
 	if a == nil {
 		if !waysOf(c).settings {
 			return nil
 		}
-		return problem.New(problem.AuthUnsupported, c.ID, "no auth type is given; allowed for %s: %s", t.Name, strings.Join(ReadyAuth(), ", "))
+		return problem.New(problem.AuthUnsupported, c.ID, "no auth type is given; allowed for %s: %s", t.Name, strings.Join(t.Offered(readyFor(c)), ", "))
 	}
-	if err := t.CheckAuth(a.Type, ReadyAuth()); err != nil {
+	if err := t.CheckAuth(a.Type, readyFor(c)); err != nil {
 		return err
 	}
-	if err := checkPrincipal(c); err != nil {
-		return err
-	}
-	if waysOf(c).grants {
-		if _, _, err := chosen(t, a.Roles); err != nil {
+	for _, check := range []func() error{
+		func() error { return checkPrincipal(c) },
+		func() error { return checkRoles(c, t) },
+		func() error { return checkPermissions(c, t) },
+	} {
+		if err := check(); err != nil {
 			return err
 		}
 	}
 	if !waysOf(c).settings {
 		return nil
 	}
-	rows, err := t.Rows(a.Type, c.Properties.ClientType)
+	rows, err := m.Rows(a.Type, c.Properties.ClientType)
 	if err != nil {
 		return err
 	}
@@ -116,6 +130,44 @@ func checkAuth(c *connection.Connection, t *catalog.Target, given connection.Sec
 	return checkNames(c, rows)
 }
 
+// checkRoles refuses names of roles and policies that mean nothing for the target;
+// which of the two it takes may only be known once it is read.
+func checkRoles(c *connection.Connection, t *catalog.Target) error {
+	if !waysOf(c).grants {
+		return nil
+	}
+	w := rolesOnly
+	if t.Access != nil {
+		w = policyAsked
+	}
+	_, _, err := chosen(t, c.Properties.Auth.Roles, w)
+	return err
+}
+
+// checkPermissions refuses permissions that no key of the target holds together.
+func checkPermissions(c *connection.Connection, t *catalog.Target) error {
+	a := c.Properties.Auth
+	if len(a.Permissions) == 0 {
+		return nil
+	}
+	how := t.Auth[a.Type]
+	var allowed []string
+	for _, p := range how.Permissions {
+		if p.Covers(a.Permissions) {
+			return nil
+		}
+		for _, name := range p.Names {
+			if !slices.Contains(allowed, name) {
+				allowed = append(allowed, name)
+			}
+		}
+	}
+	if len(allowed) == 0 {
+		return problem.New(problem.OptionUnsupported, c.ID, "authInfo.permissions have no meaning for %s with %s", t.Name, a.Type)
+	}
+	return problem.New(problem.OptionUnsupported, c.ID, "no key of %s holds the permissions %s; allowed: %s", t.Name, strings.Join(a.Permissions, ", "), strings.Join(allowed, ", "))
+}
+
 // GUIDs as people and programs write them.
 var guid = regexp.MustCompile(`^(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
@@ -126,16 +178,19 @@ func checkPrincipal(c *connection.Connection) error {
 	example := map[string]string{
 		connection.AuthUserIdentity:           "--user-identity client-id=CLIENT_ID subs-id=SUBSCRIPTION_ID",
 		connection.AuthServicePrincipalSecret: "--service-principal client-id=CLIENT_ID object-id=OBJECT_ID secret=@FILE",
+
+		connection.AuthServicePrincipalCertificate: "--service-principal client-id=CLIENT_ID object-id=OBJECT_ID certificate=@FILE",
+		connection.AuthUserAccount:                 "--user-account object-id=OBJECT_ID",
 	}[a.Type]
 	if example == "" {
 		return nil
 	}
-	sp := a.Type == connection.AuthServicePrincipalSecret
+	sp := isPrincipal(a.Type)
 	for _, member := range []struct {
 		needed             bool
 		name, value, whose string
 	}{
-		{ways.settings || ways.grants && !sp, "clientId", a.ClientID, "client id"},
+		{(ways.settings || ways.grants && !sp) && a.Type != connection.AuthUserAccount, "clientId", a.ClientID, "client id"},
 		{ways.grants && sp, "principalId", a.PrincipalID, "object id"},
 	} {
 		switch {
@@ -160,7 +215,7 @@ func checkSecret(c *connection.Connection, t *catalog.Target, given connection.S
 		return problem.New(problem.SecretNeeded, c.ID, "%s needs the name of a database user", t.Name)
 	case lacksSecret(c, t, given) != nil:
 		return lacksSecret(c, t, given)
-	case how.Key != "" && (have || a.Name != ""):
+	case (how.Key != "" || len(how.Permissions) > 0) && (have || a.Name != ""):
 		return problem.New(problem.OptionUnsupported, c.ID, "the key of %s is fetched from the target, none can be given", t.Name).
 			WithFix("write --secret without name and value")
 	}
@@ -170,13 +225,14 @@ func checkSecret(c *connection.Connection, t *catalog.Target, given connection.S
 // lacksSecret names a secret that only a person can give and that is not at hand.
 func lacksSecret(c *connection.Connection, t *catalog.Target, given connection.Secrets) error {
 	a := c.Properties.Auth
-	_, have := given[connection.SecretSlot]
+	slot, needed := secretSlot(c, t)
+	_, have := given[slot]
 	switch {
-	case a == nil || have || !waysOf(c).settings:
-	case a.Type == connection.AuthServicePrincipalSecret:
-		return problem.New(problem.SecretNeeded, c.ID, "%s needs the secret of service principal %s", t.Name, a.ClientID).
-			WithFix("give it with --service-principal client-id=%s object-id=%s secret=VALUE", a.ClientID, a.PrincipalID)
-	case t.Auth[a.Type].Given:
+	case !needed || have:
+	case isPrincipal(a.Type):
+		return problem.New(problem.SecretNeeded, c.ID, "%s needs the %s of service principal %s", t.Name, slot, a.ClientID).
+			WithFix("give it with --service-principal client-id=%s object-id=%s %s=VALUE", a.ClientID, a.PrincipalID, slot)
+	default:
 		return problem.New(problem.SecretNeeded, c.ID, "%s needs the password of %s", t.Name, a.Name).
 			WithFix("give it with --secret name=%s secret=VALUE", a.Name)
 	}
@@ -251,11 +307,11 @@ func renames(old string, defaults []string, infix string) bool {
 // Names returns the names of the settings a connection would write if its infix
 // were the given one; for choosing an infix before create.
 func (r *Reader) Names(c *connection.Connection, infix string) ([]string, error) {
-	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	m, err := r.match(c)
 	if err != nil || c.Properties.Auth == nil || !waysOf(c).settings {
 		return nil, err
 	}
-	rows, err := m.Target.Rows(c.Properties.Auth.Type, c.Properties.ClientType)
+	rows, err := m.Rows(c.Properties.Auth.Type, c.Properties.ClientType)
 	if err != nil {
 		return nil, fmt.Errorf("name settings: %w", err)
 	}

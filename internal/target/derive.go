@@ -22,7 +22,7 @@ type derivation struct {
 // Derive is pure: the facets of a connection from its facts and secrets. The
 // settings come last and after everything else, because writing them restarts the app.
 func (r *Reader) Derive(c *connection.Connection, facts connection.Facts, secrets connection.Secrets) ([]connection.Facet, error) {
-	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	m, err := r.settled(c, facts)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func withRequest(c *connection.Connection, facts connection.Facts, secrets conne
 		return all
 	}
 	user := a.Name
-	if a.Type != connection.AuthSecret {
+	if !byKey(a.Type) {
 		user = UserName(c)
 	}
 	for name, text := range map[string]string{catalog.FactUserName: user, catalog.FactClientID: a.ClientID, catalog.FactPrincipalID: a.PrincipalID} {
@@ -72,8 +72,13 @@ func withRequest(c *connection.Connection, facts connection.Facts, secrets conne
 			all[name] = connection.Plain(text)
 		}
 	}
-	if secret, ok := secrets[connection.SecretSlot]; ok {
-		all[map[bool]string{true: catalog.FactPassword, false: catalog.FactClientSecret}[a.Type == connection.AuthSecret]] = connection.Hidden(secret.Reveal())
+	for slot, fact := range map[string]string{
+		connection.SecretSlot:      map[bool]string{true: catalog.FactPassword, false: catalog.FactClientSecret}[byKey(a.Type)],
+		connection.CertificateSlot: catalog.FactCertificate,
+	} {
+		if secret, ok := secrets[slot]; ok {
+			all[fact] = connection.Hidden(secret.Reveal())
+		}
 	}
 	return all
 }
@@ -91,7 +96,7 @@ func (d *derivation) grants() error {
 		return err
 	}
 	principal := who.principal
-	roles, policy, err := chosen(d.m.Target, d.c.Properties.Auth.Roles)
+	roles, policy, err := chosen(d.m.Target, d.c.Properties.Auth.Roles, accessHolds(d.m.Target, d.facts))
 	if err != nil {
 		return err
 	}
@@ -101,11 +106,11 @@ func (d *derivation) grants() error {
 				Kind: connection.KindRole, Resource: d.m.Resource(d.m.Target.Roles.Of),
 				Name: role + " " + who.name,
 			},
-			Want: connection.Attrs{connection.AttrRoleID: connection.Plain(role), connection.AttrPrincipalID: principal},
+			Want: d.granted(connection.Attrs{connection.AttrRoleID: connection.Plain(role), connection.AttrPrincipalID: principal}),
 		})
 	}
 	features := d.features()
-	if a := d.m.Target.Access; a != nil {
+	if a := d.m.Target.Access; a != nil && policy != "" {
 		d.add(connection.Facet{
 			Key:   connection.Key{Kind: connection.KindAccess, Resource: d.m.Resource(a.Of), Name: "patchbay-" + who.hash},
 			Want:  connection.Attrs{connection.AttrPolicy: connection.Plain(policy), connection.AttrPrincipalID: principal},
@@ -116,6 +121,15 @@ func (d *derivation) grants() error {
 		return d.databaseUser(principal, features)
 	}
 	return nil
+}
+
+// granted adds what kind of principal it is where that is a person: everything else
+// that signs in counts as a service principal.
+func (d *derivation) granted(want connection.Attrs) connection.Attrs {
+	if d.c.Properties.Auth.Type == connection.AuthUserAccount {
+		want[connection.AttrPrincipalType] = connection.Plain("User")
+	}
+	return want
 }
 
 func (d *derivation) features() []connection.Key {
@@ -152,6 +166,9 @@ func (d *derivation) databaseUser(principal connection.Value, features []connect
 	want := connection.Attrs{
 		connection.AttrDatabase: d.facts[u.Database], connection.AttrHost: d.facts[u.Host],
 		connection.AttrPrincipalID: principal, connection.AttrLogin: d.facts[factEngineLogin],
+	}
+	if g := grant(d.m.Target, d.c.Properties.Auth.Roles); g != "" {
+		want[connection.AttrGrant] = connection.Plain(g)
 	}
 	if owner := d.facts.Text(u.Owner); owner != "" {
 		want[connection.AttrOwner] = connection.Plain(owner)
@@ -197,7 +214,7 @@ func (d *derivation) render() ([]catalog.Setting, error) {
 	if a := d.c.Properties.Auth; a != nil {
 		var err error
 		out, err = d.m.Target.Settings(a.Type, d.c.Properties.ClientType, d.facts, catalog.Options{
-			Infix: d.c.Infix, Custom: cfg.CustomizedKeys, Connection: cfg.AdditionalConnection,
+			Infix: d.c.Infix, Custom: cfg.CustomizedKeys, Connection: cfg.AdditionalConnection, Form: d.m.Form,
 		})
 		if err != nil {
 			return nil, err
@@ -213,11 +230,11 @@ func (d *derivation) render() ([]catalog.Setting, error) {
 // setting; most settings need no such remark and are absent.
 func (r *Reader) Describe(c *connection.Connection) map[string]string {
 	out := map[string]string{}
-	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	m, err := r.match(c)
 	if err != nil || c.Properties.Auth == nil {
 		return out
 	}
-	rows, err := m.Target.Rows(c.Properties.Auth.Type, c.Properties.ClientType)
+	rows, err := m.Rows(c.Properties.Auth.Type, c.Properties.ClientType)
 	if err != nil {
 		return out
 	}
@@ -261,17 +278,50 @@ func hash(text string) string {
 	return hex.EncodeToString(sum[:])[:10]
 }
 
+// way is how a target's own policies stand to its roles.
+type way int
+
+const (
+	rolesOnly     way = iota // policies count for nothing
+	policyBeside             // a policy always, and the roles asked for
+	policyInstead            // a policy and no default role
+	policyAsked              // a policy instead of the default roles, when one is asked for
+)
+
+// accessHolds tells which way a target goes, from its facts.
+func accessHolds(t *catalog.Target, facts connection.Facts) way {
+	switch a := t.Access; {
+	case a == nil:
+		return rolesOnly
+	case a.Optional:
+		return policyAsked
+	case a.When.Fact == "":
+		return policyBeside
+	case holds(a.When, facts):
+		return policyInstead
+	}
+	return rolesOnly
+}
+
 // chosen turns the roles a user asked for into GUIDs and an access policy; the
-// target's defaults stand where none was asked for.
-func chosen(t *catalog.Target, asked []string) (roles []string, policy string, err error) {
-	if t.Access != nil {
+// target's defaults stand where none was asked for. What may be done inside a database
+// is asked for among them, and is not answered here.
+func chosen(t *catalog.Target, asked []string, w way) (roles []string, policy string, err error) {
+	if w == policyBeside || w == policyInstead {
 		policy = t.Access.Policies[0]
 	}
-	if len(asked) == 0 {
+	if len(asked) == 0 && w != policyInstead {
 		asked = t.Roles.Default
 	}
 	for _, name := range asked {
+		if _, ok := grantNamed(t, name); ok {
+			continue
+		}
 		if p, ok := t.Policy(name); ok {
+			if w == rolesOnly {
+				return nil, "", problem.New(problem.OptionUnsupported, "", "the access policy %q has no effect: this %s takes roles", name, t.Name).
+					WithFix("choose one of %s", strings.Join(t.RoleNames(), ", "))
+			}
 			policy = p
 			continue
 		}
@@ -284,8 +334,37 @@ func chosen(t *catalog.Target, asked []string) (roles []string, policy string, e
 	return unique(roles), policy, nil
 }
 
+// grantNamed finds what a user may do inside a database by its name.
+func grantNamed(t *catalog.Target, name string) (string, bool) {
+	if t.DBUser != nil {
+		for _, g := range t.DBUser.Grants {
+			if strings.EqualFold(g, name) {
+				return g, true
+			}
+		}
+	}
+	return "", false
+}
+
+// grant is what the database user may do: what was asked for, or the target's default;
+// "" where its driver knows one way only.
+func grant(t *catalog.Target, asked []string) string {
+	for _, name := range asked {
+		if g, ok := grantNamed(t, name); ok {
+			return g
+		}
+	}
+	if len(t.DBUser.Grants) > 0 {
+		return t.DBUser.Grants[0]
+	}
+	return ""
+}
+
 func unknownRole(t *catalog.Target, name string) error {
 	known := t.RoleNames()
+	if t.DBUser != nil {
+		known = append(known, t.DBUser.Grants...)
+	}
 	if t.Access != nil {
 		known = append(known, t.Access.Policies...)
 	}

@@ -36,7 +36,7 @@ type reading struct {
 // IDENTITY_NOT_FOUND, TARGET_UNREADABLE, KEY_ACCESS_DISABLED, and those of package arm. With
 // the first three come the facts of what is still there: who takes things down needs them.
 func (r *Reader) Facts(ctx context.Context, c *connection.Connection) (connection.Facts, error) {
-	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	m, err := r.match(c)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +48,7 @@ func (r *Reader) Facts(ctx context.Context, c *connection.Connection) (connectio
 	round.facts[connection.FactVersion] = connection.Plain(m.Target.APIVersion)
 	round.facts[connection.FactProtocol] = connection.Plain(m.Target.Protocol)
 	round.put(connection.FactAudience, r.audience(m.Target.Audience))
+	round.put(catalog.FactManagement, strings.TrimRight(r.Cloud.ARM, "/"))
 	round.run(ctx)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("read target: %w", ctx.Err())
@@ -93,7 +94,7 @@ func (r *reading) run(ctx context.Context) {
 			return err
 		})
 	}
-	if path, ok := r.keyPath(); ok {
+	for _, path := range r.keyPaths() {
 		start(path, func() error {
 			var answer any
 			err := r.reader.Client.Post(ctx, path, r.m.Target.APIVersion, nil, &answer)
@@ -129,13 +130,19 @@ func (r *reading) paths() []string {
 	return out
 }
 
-func (r *reading) keyPath() (string, bool) {
-	key, ok := wantsKey(r.c, r.m.Target)
-	if !ok {
-		return "", false
+// keyPaths are the actions that hand out the keys, each once.
+func (r *reading) keyPaths() []string {
+	var out []string
+	for _, place := range keysOf(r.c, r.m.Target) {
+		if path := r.keyPath(place); !slices.Contains(out, path) {
+			out = append(out, path)
+		}
 	}
-	place := r.m.Target.Keys[key]
-	return r.m.Resource(place.Of) + "/" + place.Action, true
+	return out
+}
+
+func (r *reading) keyPath(place catalog.KeyPlace) string {
+	return r.m.Resource(place.Of) + "/" + place.Action
 }
 
 // resourcesToRead names what is read, parents before children. It leaves out what
@@ -155,6 +162,9 @@ func resourcesToRead(c *connection.Connection, t *catalog.Target) []string {
 }
 
 func (r *reading) readSource(ctx context.Context) error {
+	if r.c.Source == "" {
+		return nil
+	}
 	source, err := r.reader.Source(ctx, r.c.Source)
 	if err != nil {
 		return err
@@ -192,6 +202,7 @@ func (r *reading) settle() (gone, err error) {
 	if gone, err = r.vanished(); err != nil {
 		return nil, err
 	}
+	r.becomeKind()
 	for _, name := range sortedKeys(r.m.Target.Facts) {
 		if err := r.place(name, r.m.Target.Facts[name]); err != nil && gone == nil {
 			return nil, err
@@ -204,7 +215,7 @@ func (r *reading) settle() (gone, err error) {
 	if err := checkKeyAccess(r.c, r.m.Target, r.facts); err != nil {
 		return nil, err
 	}
-	if err := r.key(); err != nil {
+	if err := r.keys(); err != nil {
 		return nil, err
 	}
 	if err := r.failed[fromEngine]; err != nil {
@@ -254,20 +265,31 @@ func (r *reading) place(name string, p catalog.Place) error {
 	return nil
 }
 
-func (r *reading) key() error {
-	path, ok := r.keyPath()
-	if !ok {
-		return nil
+// becomeKind settles which of the targets of one ARM type it is, by the account's kind.
+func (r *reading) becomeKind() {
+	for _, name := range sortedKeys(r.m.Target.Resources) {
+		if kind := member(r.answers[r.m.Resource(name)], "kind"); kind != "" && r.m.Target.Resources[name].Depth == 1 {
+			settled := *r.m
+			settled.Target = r.reader.Catalog.Kind(r.m.Target, kind)
+			r.m = &settled
+			r.facts[connection.FactTarget] = connection.Plain(settled.Target.Name)
+			return
+		}
 	}
-	if err := r.failed[path]; err != nil {
-		return err
+}
+
+func (r *reading) keys() error {
+	for name, place := range keysOf(r.c, r.m.Target) {
+		path := r.keyPath(place)
+		if err := r.failed[path]; err != nil {
+			return err
+		}
+		text := member(r.answers[path], place.At)
+		if text == "" {
+			return problem.New(problem.TargetUnreadable, path, "the target hands out no key (%s)", name).While("read the target's keys")
+		}
+		r.facts[name] = connection.Value{Text: text, Secret: !r.m.Target.Keys[name].Open}
 	}
-	name, _ := wantsKey(r.c, r.m.Target)
-	text := member(r.answers[path], r.m.Target.Keys[name].At)
-	if text == "" {
-		return problem.New(problem.TargetUnreadable, path, "the target hands out no key").While("read the target's keys")
-	}
-	r.facts[name] = connection.Hidden(text)
 	return nil
 }
 
@@ -292,23 +314,38 @@ func (r *reading) unreadable(name string, err error) error {
 }
 
 // member walks JSON by names and indexes between dots; scalars become words,
-// anything else "".
+// anything else "". [name=word] is the first element of a list with such a member.
 func member(from any, at string) string {
 	for _, step := range strings.Split(at, ".") {
 		switch node := from.(type) {
 		case map[string]any:
 			from = node[step]
 		case []any:
-			i, err := strconv.Atoi(step)
-			if err != nil || i < 0 || i >= len(node) {
-				return ""
-			}
-			from = node[i]
+			from = element(node, step)
 		default:
 			return ""
 		}
 	}
-	switch v := from.(type) {
+	return scalar(from)
+}
+
+func element(list []any, step string) any {
+	if name, word, found := strings.Cut(strings.Trim(step, "[]"), "="); found {
+		for _, one := range list {
+			if m, ok := one.(map[string]any); ok && strings.EqualFold(scalar(m[name]), word) {
+				return one
+			}
+		}
+		return nil
+	}
+	if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(list) {
+		return list[i]
+	}
+	return nil
+}
+
+func scalar(value any) string {
+	switch v := value.(type) {
 	case string:
 		return v
 	case bool:

@@ -115,7 +115,7 @@ func (d *derivation) grantee() (grantee, error) {
 			d.identity(d.facts.Text(connection.FactIdentity))
 		}
 		return who, err
-	case connection.AuthServicePrincipalSecret:
+	case connection.AuthServicePrincipalSecret, connection.AuthServicePrincipalCertificate, connection.AuthUserAccount:
 		return d.knownGrantee(catalog.FactPrincipalID)
 	default:
 		return grantee{}, fmt.Errorf("derive identity: nobody signs in with %s", auth)

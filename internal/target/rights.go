@@ -1,7 +1,10 @@
 package target
 
 import (
+	"strings"
+
 	"github.com/patchbay/patchbay/internal/arm/id"
+	"github.com/patchbay/patchbay/internal/catalog"
 	"github.com/patchbay/patchbay/internal/connection"
 )
 
@@ -11,7 +14,7 @@ func (r *Reader) Reads(c *connection.Connection) []connection.Right {
 	if source, err := id.Parse(c.Source); err == nil && !source.IsZero() {
 		rights = append(rights, connection.Right{Action: source.Type() + "/read", Scope: source.String()})
 	}
-	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	m, err := r.match(c)
 	if err != nil {
 		return rights
 	}
@@ -22,9 +25,27 @@ func (r *Reader) Reads(c *connection.Connection) []connection.Right {
 		}
 		rights = append(rights, connection.Right{Action: m.Target.ResourceType(name) + "/read", Scope: scope})
 	}
-	if key, ok := wantsKey(c, m.Target); ok {
-		place := m.Target.Keys[key]
-		rights = append(rights, connection.Right{Action: m.Target.ResourceType(place.Of) + "/" + place.Action + "/action", Scope: m.Resource(place.Of)})
+	return append(rights, keyRights(c, m)...)
+}
+
+// keyRights names the actions that hand out keys. An action may lie on a child that is
+// named in it: authorizationRules/NAME/listKeys.
+func keyRights(c *connection.Connection, m *catalog.Match) []connection.Right {
+	var rights []connection.Right
+	seen := map[connection.Right]bool{}
+	for _, name := range sortedKeys(keysOf(c, m.Target)) {
+		place := keysOf(c, m.Target)[name]
+		parts := strings.Split(place.Action, "/")
+		right := connection.Right{Action: m.Target.ResourceType(place.Of), Scope: m.Resource(place.Of)}
+		for i := 0; i+2 < len(parts); i += 2 {
+			right.Action += "/" + parts[i]
+			right.Scope += "/" + parts[i] + "/" + parts[i+1]
+		}
+		right.Action += "/" + parts[len(parts)-1] + "/action"
+		if !seen[right] {
+			seen[right] = true
+			rights = append(rights, right)
+		}
 	}
 	return rights
 }

@@ -60,13 +60,31 @@ const (
 	factEngineAddress   = "engine.address"
 )
 
-// Type is the catalog's name of the target, "" when it has none.
+// Type is the catalog's word for the kind of target, "" when it has none.
 func (r *Reader) Type(c *connection.Connection) string {
-	m, err := r.Catalog.Match(c.Properties.Target.ID)
+	m, err := r.match(c)
 	if err != nil {
 		return ""
 	}
-	return m.Target.Name
+	return m.Type()
+}
+
+// match finds the catalog's target of a connection.
+func (r *Reader) match(c *connection.Connection) (*catalog.Match, error) {
+	return r.Catalog.MatchTarget(c.Properties.Target)
+}
+
+// settled is match once facts are read: an account's kind tells which target it is.
+func (r *Reader) settled(c *connection.Connection, facts connection.Facts) (*catalog.Match, error) {
+	m, err := r.match(c)
+	if err != nil {
+		return nil, err
+	}
+	copied := *m
+	if t, ok := r.Catalog.Get(facts.Text(connection.FactTarget)); ok {
+		copied.Target = t
+	}
+	return &copied, nil
 }
 
 // audience is what an identity's token for the target is made for: a data plane's, or
@@ -89,7 +107,7 @@ const (
 
 func waysOf(c *connection.Connection) ways {
 	p := c.Properties
-	identity := p.Auth != nil && p.Auth.Type != connection.AuthSecret
+	identity := p.Auth != nil && !byKey(p.Auth.Type)
 	return ways{
 		network:  p.PublicNetwork == nil || p.PublicNetwork.Action != optOut,
 		settings: p.Configuration == nil || p.Configuration.Action != optOut,
@@ -97,10 +115,36 @@ func waysOf(c *connection.Connection) ways {
 	}
 }
 
+// byKey tells whether the app signs in with what the target itself gave out, so that
+// nobody is granted anything.
+func byKey(auth string) bool {
+	return auth == connection.AuthSecret || auth == connection.AuthAccessKey
+}
+
+// isPrincipal tells whether the request says who signs in, by object id.
+func isPrincipal(auth string) bool {
+	return auth == connection.AuthServicePrincipalSecret || auth == connection.AuthServicePrincipalCertificate || auth == connection.AuthUserAccount
+}
+
 // bearsSecret tells whether the app signs in with something that can be handed on: the
 // token of a managed identity only the app itself can get.
 func bearsSecret(auth string) bool {
-	return auth == connection.AuthSecret || auth == connection.AuthServicePrincipalSecret
+	return byKey(auth) || auth == connection.AuthServicePrincipalSecret || auth == connection.AuthServicePrincipalCertificate
+}
+
+// secretSlots are the auth types for which a person gives a secret, and which one.
+func secretSlot(c *connection.Connection, t *catalog.Target) (slot string, needed bool) {
+	a := c.Properties.Auth
+	switch {
+	case a == nil || !waysOf(c).settings:
+	case a.Type == connection.AuthServicePrincipalSecret:
+		return connection.SecretSlot, true
+	case a.Type == connection.AuthServicePrincipalCertificate:
+		return connection.CertificateSlot, true
+	case t.Auth[a.Type].Given:
+		return connection.SecretSlot, true
+	}
+	return "", false
 }
 
 // wantsIdentity tells whether a user-assigned identity must be found.
@@ -108,13 +152,31 @@ func wantsIdentity(c *connection.Connection) bool {
 	return waysOf(c).grants && c.Properties.Auth.Type == connection.AuthUserIdentity
 }
 
-// wantsKey tells whether the settings hold a key that is fetched from the target.
-func wantsKey(c *connection.Connection, t *catalog.Target) (key string, ok bool) {
-	if c.Properties.Auth == nil || !waysOf(c).settings {
-		return "", false
+// keysOf are the facts that the settings need of an action of the target, and where it
+// gives them; none where the app signs in otherwise.
+func keysOf(c *connection.Connection, t *catalog.Target) map[string]catalog.KeyPlace {
+	a := c.Properties.Auth
+	if a == nil || !waysOf(c).settings {
+		return nil
 	}
-	key = t.Auth[c.Properties.Auth.Type].Key
-	return key, key != ""
+	how := t.Auth[a.Type]
+	if n := len(how.Permissions); n > 0 {
+		chosen := how.Permissions[n-1]
+		for i := n - 1; i >= 0 && len(a.Permissions) > 0; i-- {
+			if how.Permissions[i].Covers(a.Permissions) {
+				chosen = how.Permissions[i]
+			}
+		}
+		return chosen.Keys
+	}
+	if how.Key == "" {
+		return nil
+	}
+	out := map[string]catalog.KeyPlace{}
+	for _, name := range append([]string{how.Key}, how.With...) {
+		out[name] = t.Keys[name]
+	}
+	return out
 }
 
 // entersDatabase tells whether the engine itself must work inside the target.
