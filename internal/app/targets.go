@@ -27,6 +27,7 @@ func targetCommand(s catalog.Support) cli.TargetCommand {
 	c := cli.TargetCommand{
 		Name: s.Target, Display: s.Display, ID: s.IDTemplate,
 		AuthTypes: s.AuthTypes, ClientTypes: s.ClientTypes, KeysFetched: s.KeysFetched,
+		Grants: s.Grants, ConnectionStrings: s.StringType != "",
 	}
 	for _, part := range s.ID {
 		if part.Fixed == "" {

@@ -10,11 +10,12 @@ import (
 
 // Target is one file of the catalog.
 type Target struct {
-	Name       string              `yaml:"name"`     // postgres-flexible
-	Display    string              `yaml:"display"`  // for people
-	Status     string              `yaml:"status"`   // empty when connections can be made, else StatusPreview
-	Notes      []string            `yaml:"notes"`    // what a user of the target should know, for its page
-	Protocol   string              `yaml:"protocol"` // which probe knocks
+	Name       string              `yaml:"name"`                 // postgres-flexible
+	Display    string              `yaml:"display"`              // for people
+	Status     string              `yaml:"status"`               // empty when connections can be made, else StatusPreview
+	Notes      []string            `yaml:"notes"`                // what a user of the target should know, for its page
+	Protocol   string              `yaml:"protocol"`             // which probe knocks
+	StringType string              `yaml:"connectionStringType"` // App Service's word for its connection strings; Custom when empty
 	Namespace  string              `yaml:"namespace"`
 	APIVersion string              `yaml:"apiVersion"`
 	ID         []Part              `yaml:"id"`        // the tail of its ARM id, outermost first

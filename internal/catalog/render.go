@@ -17,6 +17,7 @@ type Setting struct {
 	Value       connection.Value // Hidden when it holds a credential; a reference stays one
 	Kind        string           // plain, templated, secret
 	Description string           // which generation of a library reads it; usually empty
+	String      bool             // a connection string, by its documented name
 }
 
 // Options are what a request may change about the settings.
@@ -46,7 +47,7 @@ func (t *Target) Settings(auth, client string, facts connection.Facts, o Options
 		}
 		settings = append(settings, Setting{
 			Name: connection.SettingName(row.Name, o.Infix, o.Custom), Documented: row.Name,
-			Value: value, Kind: t.kind(row), Description: row.Description(),
+			Value: value, Kind: t.kind(row), Description: row.Description(), String: strings.HasSuffix(row.Name, "CONNECTIONSTRING"),
 		})
 	}
 	return settings, nil
@@ -106,6 +107,14 @@ func (t *Target) rows(auth, client, form string) []Row {
 		}
 	}
 	return rows
+}
+
+// ConnectionStringType is what App Service calls the target's connection strings.
+func (t *Target) ConnectionStringType() string {
+	if t.StringType == "" {
+		return "Custom"
+	}
+	return t.StringType
 }
 
 func (t *Target) gap(auth, client string) string {

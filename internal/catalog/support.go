@@ -18,6 +18,8 @@ type Support struct {
 	AuthTypes       []string
 	ClientTypes     []string
 	KeysFetched     bool // secret authentication fetches the key, none is given
+	Grants          []string
+	StringType      string // App Service's word for its connection strings, "" when it has none
 }
 
 // Support returns the matrix, one row per target, from the heads of the files alone.
@@ -33,6 +35,10 @@ func (c *Catalog) Support(ready []string) []Support {
 		row := Support{
 			Target: t.Name, Display: t.Display, ID: slices.Clone(t.ID), IDTemplate: t.IDTemplate(),
 			ClientTypes: slices.Clone(t.Clients), KeysFetched: t.Auth[connection.AuthSecret].Key != "",
+			StringType: t.StringType,
+		}
+		if t.DBUser != nil {
+			row.Grants = slices.Clone(t.DBUser.Grants)
 		}
 		row.AuthTypes = t.Offered(ready)
 		rows = append(rows, row)
@@ -40,13 +46,19 @@ func (c *Catalog) Support(ready []string) []Support {
 	return rows
 }
 
-// AuthTypes returns the target's auth types in the order they are offered.
+// AuthTypes returns the target's auth types in the order they are offered: the first is
+// the default. An identity goes before keys, as in the Azure CLI, but not before a
+// user's password: a database user has to be made for it.
 func (t *Target) AuthTypes() []string {
 	var out []string
 	for _, auth := range authTypes {
 		if _, ok := t.Auth[auth]; ok {
 			out = append(out, auth)
 		}
+	}
+	at := slices.Index(out, connection.AuthSystemIdentity)
+	if at > 0 && !t.Auth[connection.AuthSecret].Given {
+		out = slices.Insert(slices.Delete(out, at, at+1), 0, connection.AuthSystemIdentity)
 	}
 	return out
 }

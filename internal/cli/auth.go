@@ -15,6 +15,8 @@ const (
 	authSystemIdentity   = "systemAssignedIdentity"
 	authUserIdentity     = "userAssignedIdentity"
 	authServicePrincipal = "servicePrincipalSecret"
+	authCertificate      = "servicePrincipalCertificate" // the same option, with another word
+	authAccessKey        = "accessKey"
 )
 
 // authOption is one option that chooses an auth type.
@@ -25,6 +27,7 @@ type authOption struct {
 	Keys     []string // words it takes
 	Required []string // words it must have
 	Help     string
+	Free     bool // takes words of the target's own
 }
 
 // authOptions is the table of options; their order is that of help.
@@ -39,8 +42,10 @@ func authOptions() []authOption {
 			Keys: []string{"client-id", "subs-id"}, Required: []string{"client-id", "subs-id"},
 			Help: "client-id=ID subs-id=SUBSCRIPTION: sign in with a user-assigned identity."},
 		{Name: "service-principal", Wire: authServicePrincipal, AzName: "service-principal",
-			Keys: []string{"client-id", "object-id", "secret"}, Required: []string{"client-id", "object-id", "secret"},
-			Help: "client-id=ID object-id=ID secret=VALUE: sign in as a service principal. VALUE may be @FILE or - (standard input)."},
+			Keys: []string{"client-id", "object-id", "secret", "certificate"}, Required: []string{"client-id", "object-id"},
+			Help: "client-id=ID object-id=ID secret=VALUE, or certificate=VALUE (PEM, with its key): sign in as a service principal. VALUE may be @FILE or - (standard input)."},
+		{Name: "access-key", Wire: authAccessKey, AzName: "access-key", Free: true,
+			Help: "PERMISSION ...: sign in with the target's key that holds these permissions and no more, such as Read or Listen."},
 	}
 }
 
@@ -69,7 +74,7 @@ func newAuthFlags(f *pflag.FlagSet, target TargetCommand, vaultID *string) *auth
 	a := &authFlags{target: target, vaultID: vaultID, given: map[string]*wordList{}}
 	for _, o := range authOptions() {
 		fetched := o.Wire == authSecret && target.KeysFetched
-		a.given[o.Name] = &wordList{bare: fetched || len(o.Keys) == 0}
+		a.given[o.Name] = &wordList{bare: fetched || len(o.Keys) == 0 && !o.Free}
 		help := o.Help
 		if fetched {
 			help = fetchedSecretHelp
@@ -131,6 +136,9 @@ func (a *authFlags) check() error {
 
 // words reads the option's words and says which are missing.
 func (a *authFlags) words(o authOption) (map[string]string, error) {
+	if o.Free {
+		return nil, nil
+	}
 	allowed, required := o.Keys, o.Required
 	if o.Wire == authSecret && a.target.KeysFetched {
 		allowed, required = []string{}, nil
@@ -154,6 +162,9 @@ func (a *authFlags) words(o authOption) (map[string]string, error) {
 	if o.Wire == authSecret && !a.target.KeysFetched {
 		missing = append(missing, missingSecret(values)...)
 	}
+	if o.Wire == authServicePrincipal && values["secret"] == "" && values["certificate"] == "" {
+		missing = append(missing, "secret=")
+	}
 	if len(missing) > 0 {
 		return nil, problem.New(problem.SecretNeeded, "", "--%s needs %s", o.Name, strings.Join(missing, " and ")).
 			WithFix("--%s %s", o.Name, exampleWords(o))
@@ -172,6 +183,9 @@ func missingSecret(values map[string]string) []string {
 
 // checkSecretKind refuses several secrets at once, and a vault's secret without the vault.
 func (a *authFlags) checkSecretKind(o authOption, values map[string]string) error {
+	if o.Wire == authServicePrincipal && values["secret"] != "" && values["certificate"] != "" {
+		return usage("--service-principal takes one of secret= and certificate=")
+	}
 	if o.Wire != authSecret {
 		return nil
 	}
@@ -202,7 +216,7 @@ func exampleWords(o authOption) string {
 		}
 		parts = append(parts, key+"="+value)
 	}
-	if o.Wire == authSecret {
+	if o.Wire == authSecret || o.Wire == authServicePrincipal {
 		parts = append(parts, "secret=@FILE")
 	}
 	return strings.Join(parts, " ")
@@ -222,13 +236,23 @@ func (a *authFlags) info(o authOption, stdin io.Reader) (map[string]any, error) 
 	case authUserIdentity:
 		info["clientId"], info["subscriptionId"] = values["client-id"], values["subs-id"]
 	case authServicePrincipal:
-		secret, err := secretValue(values["secret"], stdin)
-		if err != nil {
-			return nil, err
-		}
-		info["clientId"], info["principalId"], info["secret"] = values["client-id"], values["object-id"], secret
+		return principalInfo(info, values, stdin)
+	case authAccessKey:
+		info["permissions"] = a.given[o.Name].Words
 	}
 	return info, nil
+}
+
+// principalInfo adds who signs in, and the secret or the certificate.
+func principalInfo(info map[string]any, values map[string]string, stdin io.Reader) (map[string]any, error) {
+	info["clientId"], info["principalId"] = values["client-id"], values["object-id"]
+	word := "secret"
+	if values["certificate"] != "" {
+		word, info["authType"] = "certificate", authCertificate
+	}
+	var err error
+	info[word], err = secretValue(values[word], stdin)
+	return info, err
 }
 
 func secretInfo(info map[string]any, values map[string]string, stdin io.Reader) (map[string]any, error) {

@@ -130,7 +130,10 @@ type TargetCommand struct {
 	ID          string
 	AuthTypes   []string // wire names; the first is the default
 	KeysFetched bool     // secret authentication fetches the key, none is given
-	ClientTypes []string // wire names
+	Grants      []string // what a database user may do, the default first
+	// ConnectionStrings: App Service has a word for the target's connection strings.
+	ConnectionStrings bool
+	ClientTypes       []string // wire names
 	// ServiceEndpoint and PrivateEndpoint tell whether the target has these ways in.
 	ServiceEndpoint, PrivateEndpoint bool
 }

@@ -16,6 +16,9 @@ type propertyFlags struct {
 	customizedKeys  wordList
 	connectionProps wordList
 	optOut          wordList
+	roles           wordList
+	grant           string
+	configConnstr   bool
 	vaultID         string
 	appConfigID     string
 	serviceEndpoint bool
@@ -29,6 +32,13 @@ func newPropertyFlags(f *pflag.FlagSet, target TargetCommand) *propertyFlags {
 	f.Var(&p.customizedKeys, "customized-keys", "OLD=NEW ...: write the setting OLD under the name NEW.")
 	f.Var(&p.connectionProps, "connstr-props", "NAME=VALUE ...: more parts for the connection string.")
 	f.Var(&p.optOut, "opt-out", "Steps to leave out: "+strings.Join(optOuts(), ", ")+".")
+	f.Var(&p.roles, "roles", "ROLE ...: what the identity is granted on the target, by name or GUID, in place of the defaults.")
+	if len(target.Grants) > 0 {
+		f.StringVar(&p.grant, "grant", "", "What the database user may do: "+strings.Join(target.Grants, ", ")+". Default: "+target.Grants[0]+".")
+	}
+	if target.ConnectionStrings {
+		f.BoolVar(&p.configConnstr, "config-connstr", false, "Keep the connection string among the connection strings of App Service. For client type dotnet only.")
+	}
 	f.StringVar(&p.vaultID, "vault-id", "", "Resource `id` of the Key Vault that keeps the secrets.")
 	f.StringVar(&p.appConfigID, "appconfig-id", "", "Resource `id` of the App Configuration store that keeps the settings.")
 	if target.ServiceEndpoint {
@@ -46,7 +56,7 @@ func optOuts() []string { return []string{"publicnetwork", "configinfo", "auth"}
 // any tells whether one of the options was given.
 func (p *propertyFlags) any() bool {
 	for _, name := range []string{"client-type", "customized-keys", "connstr-props", "opt-out",
-		"vault-id", "appconfig-id", "service-endpoint", "private-endpoint"} {
+		"vault-id", "appconfig-id", "service-endpoint", "private-endpoint", "roles", "grant", "config-connstr"} {
 		if p.set.Changed(name) {
 			return true
 		}
@@ -65,6 +75,12 @@ func (p *propertyFlags) check() error {
 		if !contains(optOuts(), strings.ToLower(word)) {
 			c.add(unknownValue("--opt-out", word, optOuts()))
 		}
+	}
+	if p.grant != "" && !contains(p.target.Grants, strings.ToLower(p.grant)) {
+		c.add(unknownValue("--grant", p.grant, p.target.Grants))
+	}
+	if p.configConnstr && p.clientType != "" && !strings.EqualFold(p.clientType, clientDotnet) {
+		c.add(usage("--config-connstr goes with client type dotnet only, not %s", p.clientType))
 	}
 	for option, id := range map[string]string{"--vault-id": p.vaultID, "--appconfig-id": p.appConfigID} {
 		if id != "" {
@@ -93,6 +109,12 @@ func (p *propertyFlags) apply(properties map[string]any) error {
 	if p.clientType != "" {
 		properties["clientType"] = p.target.spelledClient(p.clientType)
 	}
+	if p.configConnstr {
+		properties["clientType"] = clientConnectionString
+	}
+	if info, ok := properties["authInfo"].(map[string]any); ok {
+		p.applyRoles(info)
+	}
 	if p.vaultID != "" {
 		member(properties, "secretStore")["keyVaultId"] = cleanID(p.vaultID)
 	}
@@ -110,6 +132,23 @@ func (p *propertyFlags) apply(properties map[string]any) error {
 	}
 	p.applyNetwork(properties)
 	return p.applyWords(properties)
+}
+
+// Client types that --config-connstr is about, as the wire spells them.
+const (
+	clientDotnet           = "dotnet"
+	clientConnectionString = "dotnet-connectionString"
+)
+
+// applyRoles writes what is granted: roles of the target, and what a database user may do.
+func (p *propertyFlags) applyRoles(info map[string]any) {
+	words := append([]string{}, p.roles.Words...)
+	if p.grant != "" {
+		words = append(words, strings.ToLower(p.grant))
+	}
+	if len(words) > 0 {
+		info["roles"] = words
+	}
 }
 
 func (p *propertyFlags) applyWords(properties map[string]any) error {

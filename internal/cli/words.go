@@ -17,7 +17,7 @@ func wordOptions() map[string]wordKind {
 	return map[string]wordKind{
 		"secret": manyWords, "system-identity": manyWords, "user-identity": manyWords,
 		"service-principal": manyWords, "opt-out": manyWords,
-		"customized-keys": manyWords, "connstr-props": manyWords, "fact": manyWords,
+		"customized-keys": manyWords, "roles": manyWords, "access-key": manyWords, "connstr-props": manyWords, "fact": manyWords,
 		"service-endpoint": oneBool, "private-endpoint": oneBool,
 	}
 }

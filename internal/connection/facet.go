@@ -22,6 +22,7 @@ const (
 
 // Attribute and output names that more than one room uses.
 const (
+	AttrType          = "type"          // setting among App Service's connection strings: SQLAzure, Custom, ...
 	AttrValue         = "value"         // setting, feature
 	AttrPrincipalID   = "principalId"   // role, access, dbuser: who is let in
 	AttrRoleID        = "roleId"        // role: GUID of the role definition

@@ -30,18 +30,8 @@ const (
 		SELECT * FROM pgaadauth_list_principals(false) UNION SELECT * FROM pgaadauth_list_principals(true)) AS p
 		WHERE rolname = $1 LIMIT 1`
 
-	grantedSQL = `SELECT has_database_privilege(oid, current_database(), 'CONNECT')
-		AND has_database_privilege(oid, current_database(), 'CREATE')
-		AND has_schema_privilege(oid, 'public', 'USAGE') AND has_schema_privilege(oid, 'public', 'CREATE')
-		FROM pg_roles WHERE rolname = $1`
-
-	createSQL = `SELECT pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)`
-	updateSQL = `SELECT pgaadauth_update_principal_with_oid($1, $2, 'service', false, false)`
-
-	// relationsSQL writes one grant per table and sequence, its grantee left open.
-	relationsSQL = `SELECT 'GRANT ALL ON ' || CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
-		|| quote_ident('public') || '.' || quote_ident(relname) || ' TO '
-		FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')`
+	createSQL = `SELECT pgaadauth_create_principal_with_oid($1, $2, $3, false, false)`
+	updateSQL = `SELECT pgaadauth_update_principal_with_oid($1, $2, $3, false, false)`
 
 	// elsewhereSQL names other databases in which the role owns something or holds privileges.
 	elsewhereSQL = `SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
@@ -69,14 +59,6 @@ func literal(text string) string {
 		return " E" + strings.ReplaceAll(quoted, `\`, `\\`)
 	}
 	return quoted
-}
-
-// grantSQL are the grants on the database and its schema.
-func grantSQL(role, database string) []string {
-	return []string{
-		"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE " + ident(database) + " TO " + ident(role),
-		"GRANT USAGE, CREATE ON SCHEMA public TO " + ident(role),
-	}
 }
 
 // drop takes the user away: what it owns in the connection's database passes to

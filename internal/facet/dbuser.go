@@ -54,8 +54,8 @@ func NewDBUser(o DBUserOptions) *DBUser {
 type dbuserBasis struct {
 	failed   error // the server did not let us look
 	exists   bool
-	objectID string // what the role is bound to; "" for an ordinary role
-	granted  bool   // may connect and create in the wanted database
+	objectID string   // what the role is bound to; "" for an ordinary role
+	rights   dbRights // in the wanted database
 	mark     string
 }
 
@@ -81,7 +81,7 @@ func (d *DBUser) read(ctx context.Context, f connection.Facet) (*dbuserBasis, er
 	err := d.within(ctx, f, "postgres", func(conn *pgx.Conn) error { return basis.look(ctx, conn, f.Name) })
 	if err == nil && basis.exists && known(f.Want, connection.AttrDatabase) != "" {
 		err = d.within(ctx, f, f.Want[connection.AttrDatabase].Text, func(conn *pgx.Conn) error {
-			return conn.QueryRow(ctx, grantedSQL, f.Name).Scan(&basis.granted)
+			return conn.QueryRow(ctx, grantedSQL, f.Name).Scan(basis.rights.fields()...)
 		})
 		if isState(err, invalidCatalog) {
 			err = nil // no such database: nothing is granted there
@@ -130,7 +130,14 @@ func (d *DBUser) State(b any, f connection.Facet) connection.State {
 		Attrs:   connection.Attrs{connection.AttrPrincipalID: echo(f.Want, connection.AttrPrincipalID, basis.objectID)},
 		Outputs: map[string]string{connection.OutID: f.Name},
 	}
-	if principal := known(f.Want, connection.AttrPrincipalID); !basis.granted && strings.EqualFold(principal, basis.objectID) {
+	wanted, asked := f.Want[connection.AttrGrant]
+	if asked {
+		state.Attrs[connection.AttrGrant] = wanted
+	}
+	if asked && basis.rights.exceeds(wantedGrant(f)) {
+		state.Attrs[connection.AttrGrant] = connection.Plain("more than " + wanted.Text)
+	}
+	if principal := known(f.Want, connection.AttrPrincipalID); !basis.rights.holds(wantedGrant(f)) && strings.EqualFold(principal, basis.objectID) {
 		state.Exists, state.Why = false, "the user is there, its grants are not"
 	}
 	return state
@@ -206,7 +213,7 @@ func (d *DBUser) write(ctx context.Context, b *dbuserBasis, c plan.Change) error
 	if err := d.bind(ctx, b, c.Facet, principal); err != nil {
 		return err
 	}
-	return d.grant(ctx, c.Facet)
+	return d.grant(ctx, b, c.Facet)
 }
 
 // mayRebind tells whether a user bound to somebody else is ours: we wrote it
@@ -230,11 +237,19 @@ func (d *DBUser) bind(ctx context.Context, b *dbuserBasis, f connection.Facet, p
 		verb = updateSQL
 	}
 	return d.within(ctx, f, "postgres", func(conn *pgx.Conn) error {
-		if _, err := conn.Exec(ctx, verb, f.Name, principal); err != nil {
+		if _, err := conn.Exec(ctx, verb, f.Name, principal, principalKind(f)); err != nil {
 			return err
 		}
 		return mark(ctx, conn, f)
 	})
+}
+
+// principalKind is the server's word for what kind of principal a user is.
+func principalKind(f connection.Facet) string {
+	if strings.EqualFold(f.Want[connection.AttrPrincipalType].Text, "User") {
+		return "user"
+	}
+	return "service"
 }
 
 // mark notes the connection on the role where the engine may; a server that
@@ -252,45 +267,40 @@ func mark(ctx context.Context, conn *pgx.Conn, f connection.Facet) error {
 }
 
 // grant gives the user what the application needs in its database.
-func (d *DBUser) grant(ctx context.Context, f connection.Facet) error {
+func (d *DBUser) grant(ctx context.Context, b *dbuserBasis, f connection.Facet) error {
 	database, err := needed(f, connection.AttrDatabase)
 	if err != nil {
 		return err
 	}
 	return d.within(ctx, f, database, func(conn *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			for _, statement := range grantSQL(f.Name, database) {
+			wanted := wantedGrant(f)
+			statements := grantSQL(f.Name, database, wanted)
+			if b.rights.exceeds(wanted) {
+				statements = append(revokeSQL(f.Name, database), statements...)
+				if err := revokeEach(ctx, tx, f.Name); err != nil {
+					return err
+				}
+			}
+			for _, statement := range statements {
 				if _, err := tx.Exec(ctx, statement); err != nil {
 					return err
 				}
 			}
-			return grantObjects(ctx, tx, f.Name)
+			return grantObjects(ctx, tx, f.Name, wanted)
 		})
 	})
 }
 
 // grantObjects lets the user at the tables and sequences there are. Where some
 // belong to roles the engine cannot act for, the others are granted one by one.
-func grantObjects(ctx context.Context, tx pgx.Tx, role string) error {
-	err := savepoint(ctx, tx, "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+ident(role)+
-		"; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO "+ident(role))
+func grantObjects(ctx context.Context, tx pgx.Tx, role string, g dbGrant) error {
+	err := savepoint(ctx, tx, "GRANT "+g.tables+" ON ALL TABLES IN SCHEMA public TO "+ident(role)+
+		"; GRANT "+g.sequences+" ON ALL SEQUENCES IN SCHEMA public TO "+ident(role))
 	if !isState(err, insufficientPrivilege) {
 		return err
 	}
-	rows, err := tx.Query(ctx, relationsSQL)
-	if err != nil {
-		return err
-	}
-	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
-	}
-	for _, s := range statements {
-		if err := savepoint(ctx, tx, s+ident(role)); err != nil && !isState(err, insufficientPrivilege) {
-			return err
-		}
-	}
-	return nil
+	return grantEach(ctx, tx, role, g)
 }
 
 func savepoint(ctx context.Context, tx pgx.Tx, statements string) error {
@@ -313,10 +323,13 @@ func (d *DBUser) verify(after *dbuserBasis, c plan.Change) (connection.State, er
 	switch {
 	case !after.exists || !strings.EqualFold(after.objectID, principal):
 		return state, problem.New(problem.WriteLost, c.Facet.Resource, "the database user %q is not bound to principal %s after it was written", c.Facet.Name, principal)
-	case !after.granted:
+	case after.rights.exceeds(wantedGrant(c.Facet)):
+		return state, problem.New(problem.DatabaseRefused, c.Facet.Resource, "the database user %q keeps rights that somebody else granted and only they can take back", c.Facet.Name).
+			WithFix("as the owner of the database: %s", strings.Join(revokeSQL(c.Facet.Name, c.Facet.Want[connection.AttrDatabase].Text), "; "))
+	case !after.rights.holds(wantedGrant(c.Facet)):
 		return state, problem.New(problem.DatabaseRefused, c.Facet.Resource, "the database user %q lacks rights on database %q or its schema public, which the engine's administrator cannot grant",
 			c.Facet.Name, c.Facet.Want[connection.AttrDatabase].Text).
-			WithFix("as the owner of the database: %s", strings.Join(grantSQL(c.Facet.Name, c.Facet.Want[connection.AttrDatabase].Text), "; "))
+			WithFix("as the owner of the database: %s", strings.Join(grantSQL(c.Facet.Name, c.Facet.Want[connection.AttrDatabase].Text, wantedGrant(c.Facet)), "; "))
 	}
 	return state, nil
 }

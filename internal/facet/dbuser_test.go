@@ -378,3 +378,35 @@ func oneRow(t *testing.T, conn *pgx.Conn, query string) string {
 	}
 	return string(results[0].Rows[0][0])
 }
+
+// What a user may do follows the word of the catalog, wider or narrower than before; its
+// own tables stay its own.
+func TestDBUserGrants(t *testing.T) {
+	t.Parallel()
+	role, database := roleName(), shared.database(t)
+	shared.must(t, database, `CREATE TABLE public.shop (n int); ALTER TABLE public.shop OWNER TO azure_pg_admin`)
+	d := facet.NewDBUser((&gate{}).options())
+	action := plan.Create
+	for _, row := range []struct {
+		grant      string
+		may, might string // statements the grant lets the user do, and one it does not
+	}{
+		{"readwrite", "INSERT INTO shop VALUES (1); CREATE TABLE mine (n int)", "CREATE SCHEMA more"},
+		{"all", "CREATE SCHEMA more; TRUNCATE shop", "CREATE ROLE other"},
+		{"read", "SELECT * FROM shop; INSERT INTO mine VALUES (1)", "INSERT INTO shop VALUES (2)"},
+		{"readwrite", "DELETE FROM shop", "TRUNCATE shop"},
+	} {
+		f := dbuserFacet(role, database, principal)
+		f.Want[connection.AttrGrant] = connection.Plain(row.grant)
+		if state := drivertest.Apply(t, d, action, f)[0]; !drivertest.Matches(f, state) {
+			t.Fatalf("%s: state %+v", row.grant, state)
+		}
+		action = plan.Update
+		if err := asUser(t, database, role, strings.Split(row.may, "; ")...); err != nil {
+			t.Errorf("%s: %v", row.grant, err)
+		}
+		if err := asUser(t, database, role, row.might); err == nil {
+			t.Errorf("%s: may %s", row.grant, row.might)
+		}
+	}
+}

@@ -27,7 +27,7 @@ func LocalAuth() []string {
 }
 
 func readyFor(c *connection.Connection) []string {
-	if c.Source == "" {
+	if sourceless(c) {
 		return LocalAuth()
 	}
 	return ReadyAuth()
@@ -71,8 +71,7 @@ func checkOptions(c *connection.Connection) error {
 	}
 	if n := p.PublicNetwork; n != nil {
 		options = append(options,
-			option{!slices.Contains([]string{"", "enable", optOut}, n.Action), "publicNetworkSolution.action " + n.Action},
-			option{strings.EqualFold(n.CallerClientIP, "true"), "firewallRules.callerClientIP"})
+			option{!slices.Contains([]string{"", "enable", optOut}, n.Action), "publicNetworkSolution.action " + n.Action})
 	}
 	if f := p.Configuration; f != nil {
 		options = append(options,

@@ -64,9 +64,6 @@ func TestCheckRefuses(t *testing.T) {
 			c.Properties.PublicNetwork = &connection.PublicNetwork{Action: "maybe"}
 		}), nil, problem.OptionUnsupported, "maybe"},
 		{link(blobID, system, "go", func(c *connection.Connection) {
-			c.Properties.PublicNetwork = &connection.PublicNetwork{CallerClientIP: "True"}
-		}), nil, problem.OptionUnsupported, "callerClientIP"},
-		{link(blobID, system, "go", func(c *connection.Connection) {
 			c.Properties.PublicNetwork = &connection.PublicNetwork{IPRanges: []string{"0.0.0.0/0"}}
 		}), nil, problem.BodyInvalid, "0.0.0.0/0"},
 		{link(blobID, system, "go", configure(connection.Configuration{Action: "maybe"})), nil, problem.OptionUnsupported, "maybe"},

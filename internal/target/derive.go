@@ -175,7 +175,7 @@ func (d *derivation) databaseUser(principal connection.Value, features []connect
 	}
 	d.add(connection.Facet{
 		Key:  connection.Key{Kind: connection.KindDBUser, Resource: server, Name: UserName(d.c)},
-		Want: want, After: after,
+		Want: d.granted(want), After: after,
 	})
 	return nil
 }
@@ -196,10 +196,18 @@ func (d *derivation) settings() error {
 		return err
 	}
 	for _, s := range rendered {
-		d.add(connection.Facet{
+		f := connection.Facet{
 			Key:  connection.Key{Kind: connection.KindSetting, Resource: d.c.Source, Name: s.Name},
 			Want: connection.Attrs{connection.AttrValue: s.Value}, After: after,
-		})
+		}
+		if s.String && d.c.Properties.ClientType == catalog.ClientConnectionString {
+			if f.Resource = d.facts.Text(factConnectionStrings); f.Resource == "" {
+				return problem.New(problem.OptionUnsupported, d.c.Source, "the source keeps no connection strings apart from its settings").
+					WithFix("choose client type dotnet: leave --config-connstr out")
+			}
+			f.Want[connection.AttrType] = connection.Plain(d.m.Target.ConnectionStringType())
+		}
+		d.add(f)
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ func resourcesToRead(c *connection.Connection, t *catalog.Target) []string {
 }
 
 func (r *reading) readSource(ctx context.Context) error {
-	if r.c.Source == "" {
+	if sourceless(r.c) {
 		return nil
 	}
 	source, err := r.reader.Source(ctx, r.c.Source)
@@ -171,6 +171,7 @@ func (r *reading) readSource(ctx context.Context) error {
 	}
 	r.put(connection.FactAddresses, strings.Join(source.Addresses, ","))
 	r.put(factSourceLocation, source.Location)
+	r.put(factConnectionStrings, source.ConnectionStrings)
 	return nil
 }
 

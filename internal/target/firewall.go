@@ -110,6 +110,9 @@ func askedSpans(c *connection.Connection) ([]span, error) {
 	if strings.EqualFold(p.AzureServices, "true") {
 		spans = append(spans, span{azureServices, azureServices})
 	}
+	if strings.EqualFold(p.CallerClientIP, "true") {
+		spans = append(spans, outbound(p.CallerAddress)...)
+	}
 	return spans, nil
 }
 

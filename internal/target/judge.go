@@ -11,7 +11,10 @@ import (
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
-const factSourceLocation = "source.location"
+const (
+	factSourceLocation    = "source.location"
+	factConnectionStrings = "source.connectionStrings"
+)
 
 // judge adds what follows from the facts read: stopped, closed, without effect.
 func (r *reading) judge() {

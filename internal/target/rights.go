@@ -11,7 +11,7 @@ import (
 // Reads names the management actions that Facts needs, on target and source.
 func (r *Reader) Reads(c *connection.Connection) []connection.Right {
 	var rights []connection.Right
-	if source, err := id.Parse(c.Source); err == nil && !source.IsZero() {
+	if source, err := id.Parse(c.Source); err == nil && !source.IsZero() && !sourceless(c) {
 		rights = append(rights, connection.Right{Action: source.Type() + "/read", Scope: source.String()})
 	}
 	m, err := r.match(c)

@@ -28,6 +28,9 @@ type Client interface {
 type Source struct {
 	Location  string
 	Addresses []string // outbound IPv4 addresses
+	// ConnectionStrings is the resource that connection strings are entries of, "" when the
+	// source keeps none apart from its settings.
+	ConnectionStrings string
 }
 
 // Identity is the principal the engine works as.

@@ -2,7 +2,9 @@ package appservice
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
+	"strings"
 
 	"github.com/patchbay/patchbay/internal/arm"
 	"github.com/patchbay/patchbay/internal/connection"
@@ -10,28 +12,76 @@ import (
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
-// Setting drives application settings. Key.Resource is the site or slot,
-// Key.Name the setting's name; Want holds value.
-type Setting struct{ arm *arm.Client }
+// The dictionaries of a site that settings go to.
+const (
+	appSettings       = "appsettings"
+	connectionStrings = "connectionstrings"
+)
 
-// NewSetting makes the driver.
-func NewSetting(c *arm.Client) *Setting { return &Setting{c} }
-
-type dictionary struct {
-	Properties map[string]string `json:"properties"`
+// Setting drives the entries of one of a site's dictionaries: application settings, or
+// connection strings. Key.Resource is the site or slot, or its config/connectionstrings;
+// Key.Name the entry's name; Want holds value, and type for a connection string.
+type Setting struct {
+	arm   *arm.Client
+	child string
 }
 
-// settings are a site's application settings and their names by folded name.
+// NewSetting makes the driver of application settings.
+func NewSetting(c *arm.Client) *Setting { return &Setting{c, appSettings} }
+
+// NewConnectionString makes the driver of connection strings.
+func NewConnectionString(c *arm.Client) *Setting { return &Setting{c, connectionStrings} }
+
+// ConnectionStringsOf is the resource that the connection strings of a site are facets of.
+func ConnectionStringsOf(site string) string { return site + "/config/" + connectionStrings }
+
+// site is the site an entry belongs to.
+func (d *Setting) site(f connection.Facet) string {
+	if at := len(f.Resource) - len("/config/"+d.child); at > 0 && strings.EqualFold(f.Resource[at:], "/config/"+d.child) {
+		return f.Resource[:at]
+	}
+	return f.Resource
+}
+
+// entry is one value; application settings have no type.
+type entry struct {
+	Value string `json:"value"`
+	Type  string `json:"type"`
+}
+
+// UnmarshalJSON accepts a bare value as well.
+func (e *entry) UnmarshalJSON(raw []byte) error {
+	if len(raw) > 0 && raw[0] == '{' {
+		type plain entry
+		return json.Unmarshal(raw, (*plain)(e))
+	}
+	return json.Unmarshal(raw, &e.Value)
+}
+
+// MarshalJSON writes a bare value where there is no type.
+func (e entry) MarshalJSON() ([]byte, error) {
+	if e.Type == "" {
+		return json.Marshal(e.Value)
+	}
+	type plain entry
+	return json.Marshal(plain(e))
+}
+
+type dictionary struct {
+	Properties map[string]entry `json:"properties"`
+}
+
+// settings are the entries of a dictionary and their names by folded name.
 type settings struct {
 	exists   bool
-	values   map[string]string
+	values   map[string]entry
 	spelling map[string]string
 }
 
-func newSettings(values map[string]string) *settings {
+func newSettings(values map[string]entry) *settings {
 	s := &settings{exists: true, values: values, spelling: make(map[string]string, len(values))}
 	if s.values == nil {
-		s.values = map[string]string{}
+		s.values = map[string]entry{}
 	}
 	for name := range values {
 		s.spelling[fold(name)] = name
@@ -43,7 +93,7 @@ func (s *settings) clone() *settings {
 	return &settings{s.exists, maps.Clone(s.values), maps.Clone(s.spelling)}
 }
 
-func (s *settings) set(name, value string) {
+func (s *settings) set(name string, value entry) {
 	if old, ok := s.spelling[fold(name)]; ok {
 		delete(s.values, old)
 	}
@@ -57,7 +107,7 @@ func (s *settings) remove(name string) {
 
 // Path is the site's settings: they are replaced whole.
 func (d *Setting) Path(f connection.Facet) string {
-	return connection.FoldID(f.Resource) + "/config/appsettings"
+	return connection.FoldID(d.site(f)) + "/config/" + d.child
 }
 
 // Fresh is true: the dictionary is replaced whole and has no ETag.
@@ -65,18 +115,19 @@ func (d *Setting) Fresh() bool { return true }
 
 // Rights names listing and writing the settings.
 func (d *Setting) Rights(f connection.Facet) []connection.Right {
-	prefix := resourceType(f.Resource)
-	return []connection.Right{right(f.Resource, prefix+"/config/list/action"), right(f.Resource, prefix+"/config/write")}
+	site := d.site(f)
+	prefix := resourceType(site)
+	return []connection.Right{right(site, prefix+"/config/list/action"), right(site, prefix+"/config/write")}
 }
 
 // Read lists the site's settings.
 func (d *Setting) Read(ctx context.Context, facets []connection.Facet) (any, error) {
-	return d.list(ctx, facets[0].Resource)
+	return d.list(ctx, d.site(facets[0]))
 }
 
 func (d *Setting) list(ctx context.Context, site string) (*settings, error) {
 	var answer dictionary
-	err := d.arm.Post(ctx, site+"/config/appsettings/list", apiVersion, nil, &answer)
+	err := d.arm.Post(ctx, site+"/config/"+d.child+"/list", apiVersion, nil, &answer)
 	if arm.IsNotFound(err) {
 		return &settings{}, nil
 	}
@@ -96,7 +147,11 @@ func (d *Setting) State(b any, f connection.Facet) connection.State {
 	if !ok {
 		return connection.State{}
 	}
-	state := connection.State{Exists: true, Attrs: connection.Attrs{connection.AttrValue: seen(f, s.values[name])}}
+	is := s.values[name]
+	state := connection.State{Exists: true, Attrs: connection.Attrs{connection.AttrValue: seen(f, is.Value)}}
+	if is.Type != "" {
+		state.Attrs[connection.AttrType] = connection.Plain(is.Type)
+	}
 	if name != f.Name {
 		state.Spelling = name
 	}
@@ -119,7 +174,7 @@ func (d *Setting) Write(ctx context.Context, b any, changes []plan.Change) ([]co
 	if !ok {
 		return nil, problem.New(problem.Internal, "", "the basis was not read by this driver")
 	}
-	site := changes[0].Facet.Resource
+	site := d.site(changes[0].Facet)
 	if !before.exists {
 		return vanished(site, changes)
 	}
@@ -128,7 +183,7 @@ func (d *Setting) Write(ctx context.Context, b any, changes []plan.Change) ([]co
 		apply(after, c)
 	}
 	if !maps.Equal(before.values, after.values) {
-		if err := d.arm.Put(ctx, site+"/config/appsettings", apiVersion, dictionary{after.values}, nil); err != nil {
+		if err := d.arm.Put(ctx, site+"/config/"+d.child, apiVersion, dictionary{after.values}, nil); err != nil {
 			return nil, err
 		}
 		found, err := d.list(ctx, site)
@@ -157,6 +212,10 @@ func vanished(site string, changes []plan.Change) ([]connection.State, error) {
 	return make([]connection.State, len(changes)), nil
 }
 
+func entryOf(a connection.Attrs) entry {
+	return entry{a[connection.AttrValue].Text, a[connection.AttrType].Text}
+}
+
 // apply makes one change. A name that is there in another case keeps that
 // spelling: the platform takes no second one.
 func apply(s *settings, c plan.Change) {
@@ -168,12 +227,12 @@ func apply(s *settings, c plan.Change) {
 	}
 	switch {
 	case c.Action != plan.Remove:
-		s.set(name, c.Facet.Want[connection.AttrValue].Text)
+		s.set(name, entryOf(c.Facet.Want))
 	case c.Restore != nil && c.Restore.Exists:
 		if name = c.Facet.Name; c.Restore.Spelling != "" {
 			name = c.Restore.Spelling
 		}
-		s.set(name, c.Restore.Attrs[connection.AttrValue].Text)
+		s.set(name, entryOf(c.Restore.Attrs))
 	default:
 		s.remove(name)
 	}
