@@ -130,16 +130,17 @@ func (s *station) build(log *slog.Logger) error {
 func (s *station) drivers() engine.Drivers {
 	c, patience := s.client, s.place.patience
 	here := facet.Directory{TenantID: s.who.tenant, PrincipalType: s.who.kind}
-	setting := appservice.NewSetting(c)
+	setting, links := appservice.NewSetting(c), appservice.NewConnectionString(c)
 	identity := appservice.NewIdentity(c, appservice.Patience(patience))
 	const (
 		site, slot = "Microsoft.Web/sites", "Microsoft.Web/sites/slots"
+		config     = "/config" // a site's dictionary of connection strings
 		postgres   = "Microsoft.DBforPostgreSQL/flexibleServers"
 		redis      = "Microsoft.Cache/redis"
 		storage    = "Microsoft.Storage/storageAccounts"
 	)
 	return engine.Drivers{
-		connection.KindSetting:  {site: setting, slot: setting},
+		connection.KindSetting:  {site: setting, slot: setting, site + config: links, slot + config: links},
 		connection.KindIdentity: {site: identity, slot: identity},
 		connection.KindRole:     {"": facet.NewRole(c, patience)},
 		connection.KindAccess:   {postgres: facet.NewServerAdmin(c, here), redis: facet.NewRedisAccess(c)},
@@ -175,7 +176,7 @@ func (s *station) targets(facts *catalog.Catalog) *target.Reader {
 			if err != nil {
 				return target.Source{}, err
 			}
-			return target.Source{Location: source.Location, Addresses: source.Outbound}, nil
+			return target.Source{Location: source.Location, Addresses: source.Outbound, ConnectionStrings: appservice.ConnectionStringsOf(id)}, nil
 		},
 		Engine: func(context.Context) (target.Identity, error) {
 			return target.Identity{PrincipalID: s.who.objectID, Login: s.who.name, TenantID: s.who.tenant}, nil

@@ -51,7 +51,8 @@ type Connection struct {
 	Named      bool       `json:"named,omitempty"` // Infix has been chosen
 	Properties Properties `json:"properties"`
 	System     SystemData `json:"system"`
-	Problem    *Problem   `json:"problem,omitempty"` // why State is Failed
+	Problem    *Problem   `json:"problem,omitempty"`   // why State is Failed
+	Rehearsal  *Rehearsal `json:"rehearsal,omitempty"` // what a dryrun found; nil for connections
 }
 
 // Problem is what remains of an error in a stored connection or operation.
@@ -134,6 +135,7 @@ type PublicNetwork struct {
 	IPRanges       []string `json:"ipRanges,omitempty"`
 	AzureServices  string   `json:"azureServices,omitempty"`
 	CallerClientIP string   `json:"callerClientIp,omitempty"`
+	CallerAddress  string   `json:"callerAddress,omitempty"` // where the caller was when CallerClientIP was asked for; not on the wire
 }
 
 // Configuration is configurationInfo.
