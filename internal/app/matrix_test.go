@@ -36,6 +36,8 @@ type fixture struct {
 	Named map[string]map[string]string `yaml:"named"`
 	// OptOut names what every connection of the target leaves out.
 	OptOut []string `yaml:"optOut"`
+	// Az is for the tests with the real Azure CLI.
+	Az [][]string `yaml:"az"`
 	// Leaves are members of the target that keep what was once written, and do no harm.
 	Leaves []string `yaml:"leaves"`
 }
@@ -74,7 +76,7 @@ func (c *cloudUnderTest) fixtures() []*fixture {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
 		unique := "m" + strconv.Itoa(i) + strings.ReplaceAll(name, "-", "")
 		unique = unique[:min(len(unique), 20)]
-		text := strings.NewReplacer("{group}", c.groupNamed(unique), "{n}", unique, "{cloud}", c.ready.Endpoint).Replace(string(raw))
+		text := strings.NewReplacer("{group}", c.groupNamed(unique), "{n}", unique, "{g}", unique, "{cloud}", c.ready.Endpoint, "{subscription}", c.ready.SubscriptionID).Replace(string(raw))
 		f := &fixture{name: name}
 		d := yaml.NewDecoder(strings.NewReader(text))
 		d.KnownFields(true)
