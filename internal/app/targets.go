@@ -29,6 +29,9 @@ func targetCommand(s catalog.Support) cli.TargetCommand {
 		AuthTypes: s.AuthTypes, ClientTypes: s.ClientTypes, KeysFetched: s.KeysFetched,
 		Grants: s.Grants, ConnectionStrings: s.StringType != "",
 	}
+	for _, l := range s.Linkers {
+		c.Linkers = append(c.Linkers, cli.TargetLinker(l))
+	}
 	for _, part := range s.ID {
 		if part.Fixed == "" {
 			c.Options = append(c.Options, cli.TargetOption{Name: part.Option, Help: part.Help, Default: part.Default})

@@ -110,7 +110,7 @@ func headOf(text []byte) []byte {
 	for line := range bytes.Lines(text) {
 		if key, _, found := bytes.Cut(line, []byte(":")); found && !bytes.ContainsAny(key[:1], " #-\n") {
 			switch string(key) {
-			case "name", "display", "status", "namespace", "id", "kinds", "types", "schemes", "auth", "clients", "dbuser", "connectionStringType":
+			case "name", "display", "status", "namespace", "id", "kinds", "types", "schemes", "linkers", "auth", "clients", "dbuser", "connectionStringType":
 				keep = true
 			default:
 				keep = false

@@ -147,7 +147,7 @@ func TestTheHeadIsOfTheFile(t *testing.T) {
 		whole := *e.whole()
 		want := Target{
 			Name: whole.Name, Display: whole.Display, Status: whole.Status, Namespace: whole.Namespace, ID: whole.ID,
-			Kinds: whole.Kinds, Types: whole.Types, Schemes: whole.Schemes, Auth: whole.Auth, Clients: whole.Clients,
+			Kinds: whole.Kinds, Types: whole.Types, Schemes: whole.Schemes, Linkers: whole.Linkers, Auth: whole.Auth, Clients: whole.Clients,
 			DBUser: whole.DBUser, StringType: whole.StringType,
 		}
 		if d := cmp.Diff(want, *e.head); d != "" {

@@ -230,8 +230,11 @@ func (t *Target) Type() string {
 }
 
 // IDTemplate is the target's id with {subscription}, {target-resource-group} and
-// the command line's options in braces.
+// the command line's options in braces; empty for a target without one.
 func (t *Target) IDTemplate() string {
+	if len(t.ID) == 0 {
+		return ""
+	}
 	id := "/subscriptions/{subscription}/resourceGroups/{target-resource-group}/providers/" + t.Namespace
 	for _, p := range t.ID {
 		name := p.Fixed

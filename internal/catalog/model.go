@@ -21,6 +21,7 @@ type Target struct {
 	ID         []Part              `yaml:"id"`        // the tail of its ARM id, outermost first
 	Kinds      []string            `yaml:"kinds"`     // kinds of the account, where several targets have one id; AnyKind takes the rest
 	Types      []string            `yaml:"types"`     // words of targetService.type, where there is no ARM id; one linker each
+	Linkers    []Linker            `yaml:"linkers"`   // how the command line asks for each, where it is not by one address
 	Schemes    []string            `yaml:"schemes"`   // of the address of such a target, where they tell targets of one type apart
 	Given      map[string]string   `yaml:"given"`     // facts that come with the request, with help
 	Resources  map[string]Resource `yaml:"resources"` // what is read
@@ -55,6 +56,17 @@ const StatusPreview = "preview"
 
 // AnyKind among a target's kinds stands for every kind that no other target names.
 const AnyKind = "*"
+
+// Linker is one of the connections a target without an ARM id takes, in the words of the
+// command line.
+type Linker struct {
+	Type     string `yaml:"type"`
+	Suffix   string `yaml:"suffix"`   // of the connection's name
+	Endpoint string `yaml:"endpoint"` // option for the address
+	Help     string `yaml:"help"`
+	Name     string `yaml:"name"`   // option for the user's name, where each linker has its own
+	Secret   string `yaml:"secret"` // and for the password
+}
 
 // Part is one type and name of the id.
 type Part struct {

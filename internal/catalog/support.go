@@ -17,7 +17,8 @@ type Support struct {
 	IDTemplate      string // all of it, with the command line's options in braces
 	AuthTypes       []string
 	ClientTypes     []string
-	KeysFetched     bool // secret authentication fetches the key, none is given
+	KeysFetched     bool     // secret authentication fetches the key, none is given
+	Linkers         []Linker // of a target without ARM id
 	Grants          []string
 	StringType      string // App Service's word for its connection strings, "" when it has none
 }
@@ -35,7 +36,7 @@ func (c *Catalog) Support(ready []string) []Support {
 		row := Support{
 			Target: t.Name, Display: t.Display, ID: slices.Clone(t.ID), IDTemplate: t.IDTemplate(),
 			ClientTypes: slices.Clone(t.Clients), KeysFetched: t.Auth[connection.AuthSecret].Key != "",
-			StringType: t.StringType,
+			StringType: t.StringType, Linkers: t.linkers(),
 		}
 		if t.DBUser != nil {
 			row.Grants = slices.Clone(t.DBUser.Grants)
@@ -81,6 +82,14 @@ func (t *Target) CheckAuth(auth string, ready []string) error {
 		return nil
 	}
 	return t.authUnsupported(auth, allowed)
+}
+
+// linkers are the connections the target takes: as its file says, or one by its address.
+func (t *Target) linkers() []Linker {
+	if len(t.Types) > 0 && len(t.Linkers) == 0 {
+		return []Linker{{Type: t.Types[0], Endpoint: "endpoint", Help: "Address of the target."}}
+	}
+	return t.Linkers
 }
 
 // Offered are those of the target's auth types that are among the ready ones (nil: all).

@@ -80,7 +80,15 @@ func sourceExample(o SourceOption) string {
 
 func (t TargetCommand) exampleTarget() []string {
 	if t.ID == "" {
-		return []string{"--target-id ID"}
+		var parts []string
+		for _, l := range t.Linkers {
+			for _, option := range []string{l.Endpoint, l.Name, l.Secret} {
+				if option != "" {
+					parts = append(parts, "--"+option+" "+strings.ToUpper(strings.ReplaceAll(option, "-", "_")))
+				}
+			}
+		}
+		return parts
 	}
 	parts := []string{"--tg GROUP"}
 	for _, o := range t.Options {
@@ -92,7 +100,7 @@ func (t TargetCommand) exampleTarget() []string {
 }
 
 func (t TargetCommand) exampleAuth() string {
-	if len(t.AuthTypes) == 0 {
+	if len(t.AuthTypes) == 0 || t.ownAuth() {
 		return ""
 	}
 	o, _ := authByWire(t.AuthTypes[0])
@@ -116,49 +124,59 @@ func (o *createOptions) run(ctx context.Context) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	authInfo, err := o.authInfo(ctx)
-	if err != nil {
-		return err
+	var authInfo map[string]any
+	var err error
+	if !o.target.target.ownAuth() {
+		if authInfo, err = o.authInfo(ctx); err != nil {
+			return err
+		}
 	}
 	a, d, done, err := o.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	body, id, err := o.body(ctx, a, d, authInfo)
+	linkers, err := o.linkers(ctx, a, d, authInfo)
 	if err != nil {
 		return err
 	}
-	return o.write(ctx, a, d, id, body, o.writeFlags)
+	return o.writeAll(ctx, a, d, linkers, o.writeFlags)
 }
 
-// body makes the linker and its id.
-func (o *createOptions) body(ctx context.Context, a API, d Defaults, authInfo map[string]any) (map[string]any, string, error) {
+// linkers makes the connections that are asked for: one, but for targets that take several.
+func (o *createOptions) linkers(ctx context.Context, a API, d Defaults, authInfo map[string]any) ([]linkerBody, error) {
 	source, err := o.source.sourceOf(d.Subscription)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	target, err := o.target.resourceID(d.Subscription)
+	all, err := o.target.wanted(d.Subscription, o.Streams.In)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if o.source.name == "" {
 		if o.source.name, err = generatedName(o.target.target.Name); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		o.note("the connection is named %s", o.source.name)
-	}
-	properties := map[string]any{"targetService": map[string]any{"type": "AzureResource", "id": target}}
-	if authInfo != nil {
-		properties["authInfo"] = authInfo
 	}
 	if o.properties.clientType == "" {
 		o.properties.clientType = o.findClient(ctx, a, source)
 	}
-	if err := o.properties.apply(properties); err != nil {
-		return nil, "", err
+	var out []linkerBody
+	for _, w := range all {
+		properties := map[string]any{"targetService": w.service}
+		if w.auth == nil {
+			w.auth = authInfo
+		}
+		if w.auth != nil {
+			properties["authInfo"] = w.auth
+		}
+		if err := o.properties.apply(properties); err != nil {
+			return nil, err
+		}
+		out = append(out, linkerBody{source + linkerSegment + o.source.name + w.suffix, map[string]any{"properties": properties}})
 	}
-	return map[string]any{"properties": properties}, source + linkerSegment + o.source.name, nil
+	return out, nil
 }
 
 // authInfo returns the chosen authentication, or the target's first.

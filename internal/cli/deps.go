@@ -127,7 +127,9 @@ type TargetCommand struct {
 	Options []TargetOption
 	// ID is the resource id with the options' names in braces, besides {subscription}
 	// and {target-resource-group}; empty when the target is given by address only.
-	ID          string
+	ID string
+	// Linkers are what a target without a resource id takes: one connection each.
+	Linkers     []TargetLinker
 	AuthTypes   []string // wire names; the first is the default
 	KeysFetched bool     // secret authentication fetches the key, none is given
 	Grants      []string // what a database user may do, the default first
@@ -136,6 +138,17 @@ type TargetCommand struct {
 	ClientTypes       []string // wire names
 	// ServiceEndpoint and PrivateEndpoint tell whether the target has these ways in.
 	ServiceEndpoint, PrivateEndpoint bool
+}
+
+// TargetLinker is one connection to a target that is named by address.
+type TargetLinker struct {
+	Type     string // of targetService
+	Suffix   string // of the connection's name
+	Endpoint string // the option that takes the address, without dashes
+	Help     string // of that option
+	// Name and Secret are the options that take the user's name and password, where each
+	// connection has its own; empty where --secret does.
+	Name, Secret string
 }
 
 // TargetOption is one option that names a part of the target's id.

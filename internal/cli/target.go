@@ -2,6 +2,7 @@ package cli
 
 import (
 	"crypto/rand"
+	"io"
 	"math/big"
 	"regexp"
 	"strings"
@@ -23,6 +24,7 @@ func newTargetPlace(f *pflag.FlagSet, target TargetCommand) *targetPlace {
 	t := &targetPlace{target: target, values: map[string]*string{}}
 	f.StringVar(&t.id, "target-id", "", "Resource `id` of the target, instead of its names.")
 	if target.ID == "" {
+		t.registerLinkers(f)
 		return t
 	}
 	f.StringVar(&t.group, "target-resource-group", "", "Resource `group` of the target (also --tg).")
@@ -36,8 +38,74 @@ func newTargetPlace(f *pflag.FlagSet, target TargetCommand) *targetPlace {
 	return t
 }
 
+// registerLinkers adds the options of a target that is named by address.
+func (t *targetPlace) registerLinkers(f *pflag.FlagSet) {
+	f.Lookup("target-id").Usage = "Address of the target, the same as --" + t.target.Linkers[0].Endpoint + "."
+	for _, l := range t.target.Linkers {
+		t.values[l.Endpoint] = f.String(l.Endpoint, "", l.Help)
+		if l.Name != "" {
+			t.values[l.Name] = f.String(l.Name, "", "Name of the key for --"+l.Endpoint+".")
+			t.values[l.Secret] = f.String(l.Secret, "", "Secret of the key for --"+l.Endpoint+". It may be @FILE or - (standard input), so that it is no process argument.")
+		}
+	}
+}
+
+// checkLinkers says which of those are missing.
+func (t *targetPlace) checkLinkers() error {
+	var missing []string
+	for i, l := range t.target.Linkers {
+		for _, option := range []string{l.Endpoint, l.Name, l.Secret} {
+			if option != "" && *t.values[option] == "" && (option != l.Endpoint || i > 0 || t.id == "") {
+				missing = append(missing, "--"+option)
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return usage("the target is not named: give %s", strings.Join(missing, " and "))
+}
+
+// wanted is one connection that a command line asks for.
+type wanted struct {
+	suffix  string
+	service map[string]any
+	auth    map[string]any // of its own, nil where the auth options say it
+}
+
+// wanted lists the connections that the command line stands for.
+func (t *targetPlace) wanted(subscription string, stdin io.Reader) ([]wanted, error) {
+	if t.target.ID != "" {
+		id, err := t.resourceID(subscription)
+		return []wanted{{service: map[string]any{"type": "AzureResource", "id": id}}}, err
+	}
+	var out []wanted
+	for i, l := range t.target.Linkers {
+		address := *t.values[l.Endpoint]
+		if i == 0 && address == "" {
+			address = t.id
+		}
+		w := wanted{suffix: l.Suffix, service: map[string]any{"type": l.Type, "endpoint": address}}
+		if l.Name != "" {
+			secret, err := secretValue(*t.values[l.Secret], stdin)
+			if err != nil {
+				return nil, err
+			}
+			w.auth = map[string]any{"authType": authSecret, "name": *t.values[l.Name], "secretInfo": map[string]any{"secretType": "rawValue", "value": secret}}
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+// ownAuth tells whether the target's options say who signs in.
+func (t TargetCommand) ownAuth() bool { return len(t.Linkers) > 0 && t.Linkers[0].Name != "" }
+
 // check says which options are missing to name the target.
 func (t *targetPlace) check() error {
+	if t.target.ID == "" {
+		return t.checkLinkers()
+	}
 	if t.id != "" {
 		if err := checkID("--target-id", t.id); err != nil {
 			return err
@@ -50,11 +118,8 @@ func (t *targetPlace) check() error {
 			missing = append(missing, "--"+o.Name)
 		}
 	}
-	if t.target.ID != "" && t.group == "" {
+	if t.group == "" {
 		missing = append(missing, "--target-resource-group/--tg")
-	}
-	if t.target.ID == "" {
-		return usage("the target is not named: give --target-id")
 	}
 	if len(missing) == 0 {
 		return nil

@@ -9,32 +9,65 @@ import (
 	"github.com/patchbay/patchbay/internal/api"
 )
 
+// linkerBody is a linker that is to be written.
+type linkerBody struct {
+	id   string
+	body map[string]any
+}
+
 // write plans or puts a linker and follows the operation.
 func (s *shell) write(ctx context.Context, a API, d Defaults, id string, body map[string]any, w writeFlags) error {
-	if w.dryRun {
-		p, err := a.Plan(ctx, id, body, false)
+	return s.writeAll(ctx, a, d, []linkerBody{{id, body}}, w)
+}
+
+// writeAll does so for several, one after the other, and prints one linker or all of them.
+func (s *shell) writeAll(ctx context.Context, a API, d Defaults, linkers []linkerBody, w writeFlags) error {
+	var written []any
+	for _, l := range linkers {
+		if w.dryRun {
+			p, err := a.Plan(ctx, l.id, l.body, false)
+			if err == nil {
+				err = s.own(p, func(t *texter) { t.plan(p) })
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		linker, err := s.put(ctx, a, d, l, w)
 		if err != nil {
 			return err
 		}
-		return s.own(p, func(t *texter) { t.plan(p) })
+		written = append(written, linker)
 	}
-	accepted, err := a.PutLinker(ctx, id, body, api.PutOptions{NoKeepSecret: w.noKeep})
+	switch len(written) {
+	case 0:
+		return nil
+	case 1:
+		return s.print(written[0])
+	}
+	return s.print(written)
+}
+
+// put writes one linker and returns it as it then stands.
+func (s *shell) put(ctx context.Context, a API, d Defaults, l linkerBody, w writeFlags) (any, error) {
+	accepted, err := a.PutLinker(ctx, l.id, l.body, api.PutOptions{NoKeepSecret: w.noKeep})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if w.noWait && !d.InProcess {
 		s.accepted(accepted.Operation)
-		return s.print(flat(accepted.Linker))
+		return flat(accepted.Linker), nil
 	}
 	s.noteInProcess(w.noWait)
 	if err := s.follow(ctx, a, d, accepted.Operation); err != nil {
-		return err
+		return nil, err
 	}
-	linker, err := a.Linker(ctx, id)
+	linker, err := a.Linker(ctx, l.id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.print(flat(linker))
+	return flat(linker), nil
 }
 
 // accepted tells how to follow an operation that nobody waits for.
