@@ -2,9 +2,15 @@ package app
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +18,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
@@ -177,11 +184,32 @@ func (g *field) tell(t *testing.T, f told) string {
 	return ""
 }
 
-// certificate stands for one: nobody reads it here but the app.
-const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+// newCertificate makes a certificate with its key, in PEM, and lets the principal sign in
+// with it.
+func (g *field) newCertificate(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "matrix"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}))
+	if a := g.c.call(g.c.ready.Endpoint, g.c.token, "POST", "/_local/principals/"+g.sp.ObjectID+"/certificates", map[string]any{"certificate": public}); a.Status >= 300 {
+		t.Fatalf("register the certificate: %d %s", a.Status, a.Raw)
+	}
+	return public + string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+}
 
 // auth is authInfo for an auth type, and the facts that come with it.
-func (g *field) auth(auth, name string) (info map[string]any, facts map[string]string) {
+func (g *field) auth(t *testing.T, auth, name string) (info map[string]any, facts map[string]string) {
 	info, facts = map[string]any{"authType": auth}, map[string]string{"username": "aad_" + name}
 	switch auth {
 	case connection.AuthSecret:
@@ -196,6 +224,7 @@ func (g *field) auth(auth, name string) (info map[string]any, facts map[string]s
 		info["clientId"], info["principalId"], info["secret"] = g.sp.ClientID, g.sp.ObjectID, g.sp.ClientSecret
 		facts["clientId"], facts["principalId"], facts["clientSecret"] = g.sp.ClientID, g.sp.ObjectID, g.sp.ClientSecret
 	case connection.AuthServicePrincipalCertificate:
+		certificate := g.newCertificate(t)
 		info["clientId"], info["principalId"], info["certificate"] = g.sp.ClientID, g.sp.ObjectID, certificate
 		facts["clientId"], facts["principalId"], facts["clientCertificate"] = g.sp.ClientID, g.sp.ObjectID, certificate
 	}
@@ -326,7 +355,7 @@ func (g *field) join(t *testing.T, auth string) (pairs int) {
 	name := "c" + strings.ToLower(auth[:min(len(auth), 1)]) + strconv.Itoa(len(auth))
 	before := g.look()
 	url := g.site + "/providers/Microsoft.ServiceLinker/linkers/" + name
-	info, more := g.auth(auth, name)
+	info, more := g.auth(t, auth, name)
 	for i, client := range g.clients(auth) {
 		what := auth + " with " + client
 		op := g.s.do("PUT", url, g.body(info, client))

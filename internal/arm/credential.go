@@ -19,6 +19,7 @@ type CredentialOptions struct {
 	TenantID     string
 	ClientID     string
 	ClientSecret string             // with ClientID: that principal; without: azidentity's default chain
+	Certificate  string             // PEM with its key, in place of the secret
 	HTTP         policy.Transporter // nil: HTTPClient(nil)
 }
 
@@ -39,7 +40,9 @@ func Credential(o CredentialOptions) (azcore.TokenCredential, error) {
 	}
 	var credential azcore.TokenCredential
 	var err error
-	if o.ClientID != "" && o.ClientSecret != "" {
+	if o.ClientID != "" && o.Certificate != "" {
+		credential, err = o.byCertificate(options, !builtIn)
+	} else if o.ClientID != "" && o.ClientSecret != "" {
 		credential, err = azidentity.NewClientSecretCredential(o.TenantID, o.ClientID, o.ClientSecret, &azidentity.ClientSecretCredentialOptions{
 			ClientOptions:            options,
 			DisableInstanceDiscovery: !builtIn,
@@ -55,6 +58,18 @@ func Credential(o CredentialOptions) (azcore.TokenCredential, error) {
 		return nil, &problem.Error{Code: problem.SignInFailed, Attempt: "prepare sign-in", Detail: firstLine(err.Error())}
 	}
 	return credential, nil
+}
+
+// byCertificate is the credential of a service principal with a certificate. Its errors
+// quote nothing of the text.
+func (o CredentialOptions) byCertificate(options azcore.ClientOptions, custom bool) (azcore.TokenCredential, error) {
+	certificates, key, err := azidentity.ParseCertificates([]byte(o.Certificate), nil)
+	if err != nil {
+		return nil, errors.New("the certificate cannot be read: it must be PEM, with its private key")
+	}
+	return azidentity.NewClientCertificateCredential(o.TenantID, o.ClientID, certificates, key, &azidentity.ClientCertificateCredentialOptions{
+		ClientOptions: options, DisableInstanceDiscovery: custom,
+	})
 }
 
 // Token asks a credential for a token of one audience, for services that take a

@@ -39,6 +39,8 @@ func (c *Cloud) levers() map[string]front.Lever {
 // localPaths are further paths under /_local:
 //
 //	POST /_local/principals {"displayName"}     a new service principal with its secret
+//	POST /_local/principals/{objectId}/certificates {"certificate"}
+//	                                            lets it sign in with that certificate (PEM)
 //	DELETE /_local/principals/{objectId}        removes a principal from the directory
 //	POST /_local/subscriptions {"displayName"}  a new, empty subscription; nobody has rights
 //	                                            in it but "owner", an object id, if given
@@ -57,6 +59,12 @@ func (c *Cloud) servePrincipals(_ context.Context, method, rest string, body map
 	case method == http.MethodPost && rest == "" && name != "":
 		p, _ := c.directory.NewServicePrincipal(name)
 		return http.StatusCreated, c.credentials(p), nil
+	case method == http.MethodPost && strings.HasSuffix(rest, "/certificates"):
+		text, _ := body["certificate"].(string)
+		if err := c.directory.AddCertificate(strings.TrimSuffix(rest, "/certificates"), text); err != nil {
+			return 0, nil, badCall(err.Error())
+		}
+		return http.StatusCreated, nil, nil
 	case method == http.MethodDelete && rest != "":
 		c.directory.Remove(rest)
 		return http.StatusOK, nil, nil

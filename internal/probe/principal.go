@@ -10,7 +10,10 @@ import (
 )
 
 // Principal is a service principal as the app's settings name it.
-type Principal struct{ TenantID, ClientID, Secret string }
+type Principal struct {
+	TenantID, ClientID  string
+	Secret, Certificate string // one of the two
+}
 
 // SignInFunc gets a token of one audience as a service principal. Its error holds
 // no secret.
@@ -20,7 +23,13 @@ type SignInFunc func(ctx context.Context, p Principal, audience string) (token s
 // then the way in can be tried to its end.
 func (v *visit) bearer() bool {
 	a := v.c.Properties.Auth
-	return a != nil && a.Type == connection.AuthServicePrincipalSecret && !v.bare()
+	return a != nil && (a.Type == connection.AuthServicePrincipalSecret || v.certified()) && !v.bare()
+}
+
+// certified tells whether it signs in with a certificate.
+func (v *visit) certified() bool {
+	a := v.c.Properties.Auth
+	return a != nil && a.Type == connection.AuthServicePrincipalCertificate
 }
 
 // principalSettings are the documented names of client id, secret and tenant, by protocol
@@ -31,22 +40,40 @@ func principalSettings(protocol, client string) (id, secret, tenant string) {
 			const prefix = "spring.cloud.azure.storage.blob.credential."
 			return prefix + "client-id", prefix + "client-secret", ""
 		}
+		if protocol == "vault" {
+			const prefix = "spring.cloud.azure.keyvault.secret."
+			return prefix + "credential.client-id", prefix + "credential.client-secret", prefix + "profile.tenant-id"
+		}
 		const prefix = "spring.cloud.azure.credential."
 		return prefix + "client-id", prefix + "client-secret", prefix + "tenant-id"
 	}
-	prefix := map[string]string{"postgres": "AZURE_POSTGRESQL_", "redis": "AZURE_REDIS_", "blob": "AZURE_STORAGEBLOB_"}[protocol]
+	prefix := map[string]string{"postgres": "AZURE_POSTGRESQL_", "redis": "AZURE_REDIS_", "blob": "AZURE_STORAGEBLOB_",
+		"webpubsub": "AZURE_WEBPUBSUB_", "openai": "AZURE_OPENAI_", "aiservices": "AZURE_AISERVICES_", "cognitive": "AZURE_COGNITIVESERVICES_", "vault": "AZURE_KEYVAULT_", "appconfig": "AZURE_APPCONFIGURATION_"}[protocol]
 	return prefix + "CLIENTID", prefix + "CLIENTSECRET", prefix + "TENANTID"
 }
 
 // signIn gets the token the app would get. Its outcome says why there is none.
 func (p *Prober) signIn(ctx context.Context, v *visit) outcome {
 	id, secret, tenant := principalSettings(v.facts.Text(connection.FactProtocol), v.client())
-	who := Principal{TenantID: v.facts.Text("tenantId"), ClientID: v.get(id), Secret: v.get(secret)}
+	if v.facts.Text(connection.FactProtocol) == "signalr" {
+		return p.signInAs(ctx, v, v.hubPrincipal())
+	}
+	who := Principal{TenantID: v.facts.Text("tenantId"), ClientID: v.get(id)}
+	if v.certified() {
+		who.Certificate = v.get(strings.TrimSuffix(secret, "SECRET") + "CERTIFICATE")
+	} else {
+		who.Secret = v.get(secret)
+	}
 	if tenant != "" {
 		who.TenantID = v.get(tenant)
 	}
-	if len(v.missing) > 0 || who.ClientID == "" || who.Secret == "" || who.TenantID == "" {
-		return v.unsettled(errors.New("client id, secret or tenant is empty"))
+	return p.signInAs(ctx, v, who)
+}
+
+// signInAs gets the token of a principal that the settings name.
+func (p *Prober) signInAs(ctx context.Context, v *visit, who Principal) outcome {
+	if len(v.missing) > 0 || who.ClientID == "" || who.Secret+who.Certificate == "" || who.TenantID == "" {
+		return v.unsettled(errors.New("client id, secret, certificate or tenant is empty"))
 	}
 	token, err := p.options.SignIn(ctx, who, v.facts.Text(connection.FactAudience))
 	switch {
@@ -62,8 +89,12 @@ func (p *Prober) signIn(ctx context.Context, v *visit) outcome {
 // newPrincipalSecret is the command that gives the right secret.
 func (v *visit) newPrincipalSecret() string {
 	a := v.c.Properties.Auth
+	word := "secret=SECRET"
+	if v.certified() {
+		word = "certificate=@FILE"
+	}
 	return strings.Join([]string{"patchbay webapp connection update", v.targetName(), "--id", v.c.ID,
-		"--service-principal", "client-id=" + a.ClientID, "object-id=" + a.PrincipalID, "secret=SECRET"}, " ")
+		"--service-principal", "client-id=" + a.ClientID, "object-id=" + a.PrincipalID, word}, " ")
 }
 
 // notInForce is for a token that is good and does not let its bearer do anything: what was

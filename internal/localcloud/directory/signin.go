@@ -89,7 +89,7 @@ func (d *Directory) configuration(w http.ResponseWriter, r *http.Request, author
 		"response_types_supported":              []string{"code", "id_token"},
 		"subject_types_supported":               []string{"pairwise"},
 		"id_token_signing_alg_values_supported": []string{"RS256"},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
 		"tenant_region_scope":                   nil,
 		"cloud_instance_name":                   strings.TrimPrefix(d.opts.URL, "https://"),
 	})
@@ -154,6 +154,9 @@ func (d *Directory) authenticate(r *http.Request) (provider.Principal, *oauthErr
 	if grant := r.PostForm.Get("grant_type"); grant != "client_credentials" {
 		return provider.Principal{}, &oauthError{http.StatusBadRequest, "unsupported_grant_type", 70003,
 			"The app requested an unsupported grant type '" + grant + "'."}
+	}
+	if r.PostForm.Get("client_assertion") != "" {
+		return d.assert(r)
 	}
 	clientID, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
 	if user, password, ok := r.BasicAuth(); ok {
