@@ -1,7 +1,7 @@
 # Patchbay's house keeping. `make` alone explains itself.
 #
 # Everything here needs Go and make. Test set-up that needs more (a real
-# PostgreSQL, a real Azure CLI) installs it with the distribution's packages when
+# PostgreSQL, MariaDB or Azure CLI) installs it with the distribution's packages when
 # it may, and says what is missing when it may not.
 
 GO       ?= go

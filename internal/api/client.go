@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
@@ -71,9 +72,18 @@ func (c *Client) Linker(ctx context.Context, id string) (map[string]any, error) 
 	return c.object(ctx, http.MethodGet, id, c.linkerQuery(), nil)
 }
 
-// Linkers lists the linkers of a source, all pages.
+// Linkers lists the linkers of a source, or the local connections of a location of
+// ours, all pages.
 func (c *Client) Linkers(ctx context.Context, source string) ([]map[string]any, error) {
-	path, query := source+"/providers/"+Provider+"/linkers", c.linkerQuery()
+	if isLocation(source) {
+		return c.list(ctx, source+"/connectors", c.linkerQuery())
+	}
+	return c.list(ctx, source+"/providers/"+Provider+"/linkers", c.linkerQuery())
+}
+
+// list reads a collection page by page.
+func (c *Client) list(ctx context.Context, path string, query url.Values) ([]map[string]any, error) {
+	collection := path
 	all := []map[string]any{}
 	for {
 		var page struct {
@@ -89,7 +99,7 @@ func (c *Client) Linkers(ctx context.Context, source string) ([]map[string]any, 
 		}
 		next, err := url.Parse(page.NextLink)
 		if err != nil {
-			return nil, problem.New(problem.ARMRefused, source, "the address of the next page cannot be read").Because(err)
+			return nil, problem.New(problem.ARMRefused, collection, "the address of the next page cannot be read").Because(err)
 		}
 		path, query = next.Path, next.Query()
 	}
@@ -115,16 +125,24 @@ func (c *Client) DeleteLinker(ctx context.Context, id string, force bool) (*Acce
 	if force {
 		query.Set(ForceParam, "true")
 	}
-	return c.accepted(ctx, http.MethodDelete, id, query, nil, nil)
+	// A local connection's deletion is waited for by the server; we would rather follow it.
+	return c.accepted(ctx, http.MethodDelete, id, query, http.Header{"Prefer": {"respond-async"}}, nil)
 }
 
 // ValidateLinker starts a validation; Status answers with its report.
 func (c *Client) ValidateLinker(ctx context.Context, id string) (*Accepted, error) {
+	if connection.IsLocal(id) {
+		return c.accepted(ctx, http.MethodPost, id+"/validate", c.linkerQuery(), nil, nil)
+	}
 	return c.accepted(ctx, http.MethodPost, id+"/validateLinker", c.linkerQuery(), nil, nil)
 }
 
-// ListConfigurations returns the settings a linker stands for, secrets included.
+// ListConfigurations returns the settings a linker stands for, secrets included. Those of
+// a local connection are written nowhere; they are rendered.
 func (c *Client) ListConfigurations(ctx context.Context, id string) ([]map[string]any, error) {
+	if connection.IsLocal(id) {
+		return c.GenerateConfigurations(ctx, id, "", nil)
+	}
 	var answer struct {
 		Configurations []map[string]any `json:"configurations"`
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
@@ -16,6 +17,11 @@ func ownQuery() url.Values { return url.Values{"api-version": {NamespaceV}} }
 
 // ownPath is the address of a connection in our own namespace, from its linker id.
 func ownPath(linker, verb string) (string, error) {
+	if connection.IsLocal(linker) {
+		parts := strings.Split(linker, "/") // .../providers/Microsoft.ServiceLinker/locations/L/connectors/N
+		parts[len(parts)-5], parts[len(parts)-2] = Namespace, "connections"
+		return strings.Join(append(parts, verb), "/"), nil
+	}
 	at := strings.LastIndex(strings.ToLower(linker), "/providers/"+strings.ToLower(Provider)+"/linkers/")
 	if at < 0 {
 		return "", problem.New(problem.PathMalformed, linker, "%s is not the id of a connection", linker)

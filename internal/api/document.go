@@ -33,7 +33,8 @@ func Document(version Version) ([]byte, error) {
 	d.statuses()
 	title := "Microsoft.ServiceLinker as Patchbay serves it"
 	about := "Connections between compute resources and backing services. Enumerations are open: words this document does not list are kept. Unknown members are ignored."
-	return d.write(title, string(version), about, linkerRoutes())
+	d.furtherResources()
+	return d.write(title, string(version), about, routesOf(version))
 }
 
 // PatchbayDocument returns the OpenAPI document of our own namespace.

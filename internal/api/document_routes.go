@@ -8,7 +8,9 @@ import (
 // route is one operation of a document.
 type route struct {
 	path, method, id, about string
+	since                   Version
 	body                    string // schema of the request's body; empty: none
+	optional                bool   // the body may be left out
 	query                   []parameter
 	answers                 []answer
 }
@@ -95,7 +97,7 @@ func (r route) operation() node {
 	}
 	out := node{"operationId": r.id, "summary": r.about, "parameters": parameters, "responses": answers}
 	if r.body != "" {
-		out["requestBody"] = node{"required": true, "content": jsonContent(r.body)}
+		out["requestBody"] = node{"required": !r.optional, "content": jsonContent(r.body)}
 	}
 	return out
 }

@@ -181,10 +181,17 @@ func encode(version Version, c *connection.Connection, properties map[string]any
 	return map[string]any{
 		"id":         c.ID,
 		"name":       c.Name,
-		"type":       LinkerType,
+		"type":       typeOf(c),
 		"systemData": systemData(c.System),
 		"properties": project(version, propertiesShape(), properties, nulls),
 	}
+}
+
+func typeOf(c *connection.Connection) string {
+	if c.Local() {
+		return ConnectorType
+	}
+	return LinkerType
 }
 
 func systemData(s connection.SystemData) map[string]any {
@@ -242,8 +249,12 @@ type Row struct {
 func EncodeConfigurations(version Version, settings []Row) map[string]any {
 	out := make([]any, len(settings))
 	for i, s := range settings {
+		kind, about := "Default", s.Description
+		if connection.IsSecretReference(s.Value) {
+			kind, about = "KeyVaultSecret", "Key vault secret."
+		}
 		out[i] = project(version, configurationRowShape(), map[string]any{
-			"name": s.Name, "value": s.Value, "configType": "Default", "description": s.Description,
+			"name": s.Name, "value": s.Value, "configType": kind, "description": about,
 		}, true)
 	}
 	return map[string]any{"configurations": out}

@@ -27,6 +27,8 @@ const (
 	NoKeepHeader = "X-Patchbay-No-Keep-Secret"
 	// ForceParam=true on a DELETE writes off what cannot be removed.
 	ForceParam = "force"
+	// ClientParam on generateConfigurations renders for another client type.
+	ClientParam = "clientType"
 )
 
 // Plan is what a change would do. Values are masked; what is not known yet reads

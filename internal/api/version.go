@@ -35,6 +35,9 @@ const Provider = "Microsoft.ServiceLinker"
 // LinkerType is the type of a linker as answers spell it.
 const LinkerType = "microsoft.servicelinker/linkers"
 
+// ConnectorType is the type of a local connection as answers spell it.
+const ConnectorType = "microsoft.servicelinker/locations/connectors"
+
 // Versions lists the api-versions, oldest first.
 func Versions() []Version {
 	return []Version{V20220501, V20221101Preview, V20230401Preview, V20240401, V20240701Preview}

@@ -43,6 +43,8 @@ func deps(streams cli.Streams, env func(string) (string, bool)) cli.Deps {
 		Contexts: &contexts{app: a},
 		Serve:    a.serve,
 		Preview:  preview,
+		Exec:     execute,
+		Environ:  os.Environ,
 	}
 }
 

@@ -14,14 +14,19 @@ import (
 	"github.com/patchbay/patchbay/internal/cli"
 	"github.com/patchbay/patchbay/internal/facet"
 	"github.com/patchbay/patchbay/internal/localcloud"
+	"github.com/patchbay/patchbay/internal/localcloud/appconfig"
 	"github.com/patchbay/patchbay/internal/localcloud/cognitive"
 	"github.com/patchbay/patchbay/internal/localcloud/containerapp"
 	"github.com/patchbay/patchbay/internal/localcloud/insights"
+	"github.com/patchbay/patchbay/internal/localcloud/keyvault"
+	"github.com/patchbay/patchbay/internal/localcloud/messaging"
+	"github.com/patchbay/patchbay/internal/localcloud/mysql"
 	"github.com/patchbay/patchbay/internal/localcloud/postgres"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 	"github.com/patchbay/patchbay/internal/localcloud/redis"
 	"github.com/patchbay/patchbay/internal/localcloud/redisenterprise"
 	"github.com/patchbay/patchbay/internal/localcloud/signalr"
+	"github.com/patchbay/patchbay/internal/localcloud/sql"
 	"github.com/patchbay/patchbay/internal/localcloud/storage"
 	"github.com/patchbay/patchbay/internal/problem"
 )
@@ -39,8 +44,10 @@ type local struct{ app *app }
 
 // providers is the whole list of the local cloud's resource providers.
 func providers(c provider.Cloud) []provider.Provider {
-	return []provider.Provider{postgres.New(c), redis.New(c), storage.New(c),
-		signalr.New(c), cognitive.New(c), redisenterprise.New(c), insights.New(c), containerapp.New(c)}
+	return []provider.Provider{postgres.New(c), mysql.New(c), redis.New(c), storage.New(c), keyvault.New(c), appconfig.New(c),
+		signalr.New(c), cognitive.New(c), redisenterprise.New(c), insights.New(c), containerapp.New(c),
+		messaging.NewEventHubs(c), messaging.NewServiceBus(c),
+		sql.New(c)}
 }
 
 // RunForeground runs the local cloud until ctx ends, with the ServiceLinker server in

@@ -133,6 +133,7 @@ func serverTLS(o cli.ServeOptions) (*tls.Config, string, error) {
 func (s *station) handler(url string, upstream http.Handler, log *slog.Logger) http.Handler {
 	return server.New(server.Config{
 		Engine: s.engine, Upstream: upstream, PublicURL: url, SupportTypes: supportTypes, Log: log,
+		Names: configurationNames, Components: daprConfigurations, Here: s.place.here(),
 		Tokens: server.NewJWKS(server.JWKSConfig{
 			Issuers:      s.issuers(),
 			Audiences:    []string{s.place.cloud.Audience, s.place.cloud.ARM},

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -136,18 +137,52 @@ func (s *station) drivers() engine.Drivers {
 		site, slot = "Microsoft.Web/sites", "Microsoft.Web/sites/slots"
 		config     = "/config" // a site's dictionary of connection strings
 		postgres   = "Microsoft.DBforPostgreSQL/flexibleServers"
+		mysql      = "Microsoft.DBforMySQL/flexibleServers"
+		mssql      = "Microsoft.Sql/servers"
 		redis      = "Microsoft.Cache/redis"
+		redisDB    = "Microsoft.Cache/redisEnterprise/databases"
+		signalR    = "Microsoft.SignalRService/SignalR"
+		webPubSub  = "Microsoft.SignalRService/WebPubSub"
+		cognitive  = "Microsoft.CognitiveServices/accounts"
 		storage    = "Microsoft.Storage/storageAccounts"
+		vaults     = "Microsoft.KeyVault/vaults"
+		appConfig  = "Microsoft.AppConfiguration/configurationStores"
+		hubRules   = "Microsoft.EventHub/namespaces/networkRuleSets"
+		busRules   = "Microsoft.ServiceBus/namespaces/networkRuleSets"
 	)
 	return engine.Drivers{
 		connection.KindSetting:  {site: setting, slot: setting, site + config: links, slot + config: links},
 		connection.KindIdentity: {site: identity, slot: identity},
 		connection.KindRole:     {"": facet.NewRole(c, patience)},
-		connection.KindAccess:   {postgres: facet.NewServerAdmin(c, here), redis: facet.NewRedisAccess(c)},
+		connection.KindAccess:   {postgres: facet.NewServerAdmin(c, here), mysql: facet.NewMySQLAdmin(c, here), mssql: facet.NewSQLAdmin(c, here, s.who.clientID), redis: facet.NewRedisAccess(c), vaults: facet.NewVaultAccess(c), redisDB: facet.NewRedisEnterpriseAccess(c)},
 		connection.KindFeature:  {postgres: facet.NewPostgresFeature(c, here), redis: facet.NewRedisFeature(c)},
-		connection.KindFirewall: {postgres: facet.NewPostgresFirewall(c), redis: facet.NewRedisFirewall(c), storage: facet.NewStorageFirewall(c)},
+		connection.KindFirewall: {postgres: facet.NewPostgresFirewall(c), mysql: facet.NewMySQLFirewall(c), mssql: facet.NewSQLFirewall(c), redis: facet.NewRedisFirewall(c), storage: facet.NewStorageFirewall(c), vaults: facet.NewVaultFirewall(c),
+			hubRules: facet.NewEventHubsFirewall(c), busRules: facet.NewServiceBusFirewall(c),
+			signalR: facet.NewSignalRFirewall(c), webPubSub: facet.NewWebPubSubFirewall(c), cognitive: facet.NewCognitiveFirewall(c)},
+		connection.KindSecret:    {vaults: facet.NewSecret(s.dataPlane("vault"))},
+		connection.KindConfigKey: {appConfig: facet.NewConfigKey(s.dataPlane("appconfig"))},
 		connection.KindDBUser: {postgres: facet.NewDBUser(facet.DBUserOptions{
-			Token: s.databaseToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience})},
+			Token: s.databaseToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience}),
+			mysql: facet.NewMySQLUser(facet.MySQLUserOptions{
+				Token: s.databaseToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience}),
+			mssql + "/databases": facet.NewSQLUser(facet.SQLUserOptions{
+				Token: s.sqlToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience})},
+	}
+}
+
+// dataPlane reaches a data plane as ourselves, from the address a firewall rule names.
+func (s *station) dataPlane(audience string) facet.DataPlane {
+	return facet.DataPlane{
+		Token: func(ctx context.Context) (string, error) {
+			return arm.Token(ctx, s.credential, s.place.cloud.Audiences[audience])
+		},
+		HTTP: &http.Client{
+			Transport: &http.Transport{DialContext: s.dialer().DialContext, DisableKeepAlives: true, TLSHandshakeTimeout: dialTimeout,
+				TLSClientConfig: &tls.Config{RootCAs: s.place.roots, MinVersion: tls.VersionTLS12}},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Timeout:       dataTimeout,
+		},
+		Patience: s.place.patience,
 	}
 }
 
@@ -155,8 +190,15 @@ func (s *station) databaseToken(ctx context.Context) (string, error) {
 	return arm.Token(ctx, s.credential, s.place.cloud.Audiences[arm.AudienceOSSRDBMS])
 }
 
+func (s *station) sqlToken(ctx context.Context) (string, error) {
+	return arm.Token(ctx, s.credential, s.place.cloud.Audiences[arm.AudienceSQL])
+}
+
 // dialTimeout bounds one attempt to reach a data plane.
 const dialTimeout = 5 * time.Second
+
+// dataTimeout bounds one request to a data plane.
+const dataTimeout = 30 * time.Second
 
 // dialer opens connections to data planes from the address a firewall rule names.
 func (s *station) dialer() *net.Dialer {
@@ -176,10 +218,10 @@ func (s *station) targets(facts *catalog.Catalog) *target.Reader {
 			if err != nil {
 				return target.Source{}, err
 			}
-			return target.Source{Location: source.Location, Addresses: source.Outbound, ConnectionStrings: appservice.ConnectionStringsOf(id)}, nil
+			return target.Source{Location: source.Location, Addresses: source.Outbound, ConnectionStrings: appservice.ConnectionStringsOf(id), NotInNames: source.NotInNames}, nil
 		},
 		Engine: func(context.Context) (target.Identity, error) {
-			return target.Identity{PrincipalID: s.who.objectID, Login: s.who.name, TenantID: s.who.tenant}, nil
+			return target.Identity{PrincipalID: s.who.objectID, Login: s.who.name, TenantID: s.who.tenant, Type: personOnly(s.who.kind)}, nil
 		},
 		Address: func(context.Context) (string, error) { return s.place.egress, nil },
 	}
@@ -191,14 +233,22 @@ func (s *station) prober() engine.Prober {
 
 // signInAs gets a token as the service principal an app signs in as.
 func (s *station) signInAs(ctx context.Context, p probe.Principal, audience string) (string, error) {
-	if p.ClientID == "" || p.Secret == "" { // without them it would be our own sign-in
+	if p.ClientID == "" || p.Secret+p.Certificate == "" { // without them it would be our own sign-in
 		return "", problem.New(problem.SignInFailed, p.ClientID, "the service principal has no secret")
 	}
-	credential, err := arm.Credential(arm.CredentialOptions{Cloud: s.place.cloud, TenantID: p.TenantID, ClientID: p.ClientID, ClientSecret: p.Secret, HTTP: s.place.http})
+	credential, err := arm.Credential(arm.CredentialOptions{Cloud: s.place.cloud, TenantID: p.TenantID, ClientID: p.ClientID, ClientSecret: p.Secret, Certificate: p.Certificate, HTTP: s.place.http})
 	if err != nil {
 		return "", err
 	}
 	return arm.Token(ctx, credential, audience)
+}
+
+// personOnly is the word for a person; everything else goes without one.
+func personOnly(kind string) string {
+	if kind == "User" {
+		return kind
+	}
+	return ""
 }
 
 func (s *station) close() error { return s.ledger.Close() }

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"slices"
+	"strconv"
+
 	"github.com/patchbay/patchbay/internal/api"
 	"github.com/patchbay/patchbay/internal/catalog"
 	"github.com/patchbay/patchbay/internal/cli"
@@ -17,8 +20,51 @@ func targetCommands() []cli.TargetCommand {
 		panic(err)
 	}
 	var out []cli.TargetCommand
-	for _, s := range facts.Support(target.ReadyAuth()) {
+	for _, s := range facts.Support(everyAuth()) {
 		out = append(out, targetCommand(s))
+	}
+	return out
+}
+
+// everyAuth are the auth types of connections with a source and of local ones.
+func everyAuth() []string {
+	all := slices.Clone(target.ReadyAuth())
+	for _, a := range target.LocalAuth() {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// only keeps the auth types of one kind of connection.
+func only(auth, kind []string) []string {
+	var out []string
+	for _, a := range auth {
+		if slices.Contains(kind, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// localAuth are a target's auth types for local connections; where no person and no key
+// can sign in, there are none.
+func localAuth(s catalog.Support) []string { return only(s.AuthTypes, target.LocalAuth()) }
+
+// configurationNames lists the settings' names in the words of the contract.
+func configurationNames() []api.ConfigurationNames {
+	facts, err := catalog.Default()
+	if err != nil {
+		return nil
+	}
+	var out []api.ConfigurationNames
+	for _, n := range facts.ConfigurationNames() {
+		row := api.ConfigurationNames{TargetService: n.Service, ClientType: n.Client, AuthType: n.Auth, Names: make([]api.ConfigurationName, len(n.Names))}
+		for i, name := range n.Names {
+			row.Names[i] = api.ConfigurationName(name)
+		}
+		out = append(out, row)
 	}
 	return out
 }
@@ -26,8 +72,9 @@ func targetCommands() []cli.TargetCommand {
 func targetCommand(s catalog.Support) cli.TargetCommand {
 	c := cli.TargetCommand{
 		Name: s.Target, Display: s.Display, ID: s.IDTemplate,
-		AuthTypes: s.AuthTypes, ClientTypes: s.ClientTypes, KeysFetched: s.KeysFetched,
+		AuthTypes: only(s.AuthTypes, target.ReadyAuth()), ClientTypes: s.ClientTypes, KeysFetched: s.KeysFetched,
 		Grants: s.Grants, ConnectionStrings: s.StringType != "",
+		LocalAuthTypes: localAuth(s), LocalClientTypes: daprClient(s), Service: s.Service,
 	}
 	for _, l := range s.Linkers {
 		c.Linkers = append(c.Linkers, cli.TargetLinker(l))
@@ -58,4 +105,45 @@ func supportTypes() []api.SupportType {
 		}
 	}
 	return out
+}
+
+// daprClient is the client type of local connections to what Dapr has components for.
+func daprClient(s catalog.Support) []string {
+	if s.Dapr {
+		return []string{catalog.ClientDapr}
+	}
+	return nil
+}
+
+// daprConfigurations lists the components there are in the words of the contract.
+func daprConfigurations() []api.DaprConfiguration {
+	facts, err := catalog.Default()
+	if err != nil {
+		return nil
+	}
+	var out []api.DaprConfiguration
+	for _, t := range facts.Targets() {
+		components, err := t.Components()
+		if err != nil {
+			return nil // the catalog's own tests read every file
+		}
+		for _, c := range components {
+			for _, auth := range t.AuthTypes() {
+				if c.Takes(auth) {
+					out = append(out, daprConfiguration(t, c, auth))
+				}
+			}
+		}
+	}
+	return out
+}
+
+func daprConfiguration(t *catalog.Target, c catalog.Component, auth string) api.DaprConfiguration {
+	row := api.DaprConfiguration{TargetType: t.Service(), AuthType: auth,
+		DaprProperties: api.DaprProperties{Version: c.Version, ComponentType: c.Type, Metadata: []api.DaprMetadata{}}}
+	for _, w := range c.Yours {
+		row.DaprProperties.Metadata = append(row.DaprProperties.Metadata,
+			api.DaprMetadata{Name: w.Name, Description: w.About, Required: strconv.FormatBool(w.Required)})
+	}
+	return row
 }

@@ -26,7 +26,9 @@ func witness() int {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /blob", listContainers)
 	mux.HandleFunc("GET /pg", countVisit)
+	mux.HandleFunc("GET /mysql", countMySQL)
 	mux.HandleFunc("GET /redis", keepVisit)
+	mux.HandleFunc("GET /sql", sqlVisit)
 	fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), mux))
 	return 1
 }

@@ -58,6 +58,7 @@ func open(from fs.FS) (*Catalog, error) {
 			return nil, fmt.Errorf("read the head of %s of the catalog: %w", path.Base(name), err)
 		}
 		head.withCertificate()
+		head.withPerson()
 		full := sync.OnceValues(func() (*Target, error) { return file(name, text) })
 		c.entries = append(c.entries, entry{head, full})
 	}
@@ -99,6 +100,7 @@ func decode(text []byte) (*Target, error) {
 		return nil, err
 	}
 	t.withCertificate()
+	t.withPerson()
 	return t, t.check()
 }
 

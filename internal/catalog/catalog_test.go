@@ -85,6 +85,12 @@ var names = map[string]string{
 	"webpubsub": "pubsub1",
 }
 
+// undocumented are values of what previews ask for beside the documented placeholders.
+var undocumented = map[string]string{
+	"component": "component1", "containerApp": "app1", "defaultDomain": "quietsea-01234567.westeurope.azurecontainerapps.io",
+	"endpoint": "https://app1.example.com:8443", "instrumentationKey": "88888888-9999-aaaa-bbbb-cccccccccccc",
+}
+
 // TestSettings holds every row of every pair, and of every form, to its file.
 func TestSettings(t *testing.T) {
 	t.Parallel()
@@ -108,7 +114,7 @@ func writePair(t *testing.T, out *strings.Builder, target *catalog.Target, auth,
 	t.Helper()
 	given := map[string]string{"tenantId": names["tenantId"]} // asked for by one form only
 	for _, name := range target.PreviewNames(auth, client) {
-		if given[name] = names[name]; given[name] == "" {
+		if given[name] = names[name] + undocumented[name]; given[name] == "" {
 			t.Errorf("%s with %s asks for %s", auth, client, name)
 		}
 	}

@@ -162,6 +162,9 @@ func (t *Target) checkReferences() (bad []error) {
 	if t.DBUser != nil {
 		resources["dbuser"], facts["dbuser host"] = t.DBUser.Of, t.DBUser.Host
 		facts["dbuser database"], facts["dbuser owner"] = t.DBUser.Database, t.DBUser.Owner
+		if t.DBUser.In != "" {
+			resources["dbuser in"] = t.DBUser.In
+		}
 	}
 	if t.Access != nil {
 		resources["access"], facts["access"] = t.Access.Of, t.Access.When.Fact
@@ -189,6 +192,11 @@ func (t *Target) checkReferences() (bad []error) {
 }
 
 func (t *Target) checkRoles() (bad []error) {
+	if k := t.Keeps; k != nil {
+		if _, ok := t.RoleID(k.Role); !ok || k.What != KeepsSecrets && k.What != KeepsSettings || t.Access != nil && k.Policy == "" {
+			bad = append(bad, errors.New("keeps: it names no kind, no known role, or no policy where there are policies"))
+		}
+	}
 	for _, r := range t.Roles.Known {
 		if r.Name == "" || !guid.MatchString(r.ID) {
 			bad = append(bad, fmt.Errorf("role %q has no GUID", r.Name))

@@ -42,6 +42,7 @@ type Target struct {
 	Access   *Access   `yaml:"access"`
 	Features []Feature `yaml:"features"` // switches an identity needs
 	DBUser   *DBUser   `yaml:"dbuser"`
+	Keeps    *Keeps    `yaml:"keeps"` // what it can keep for connections to other targets
 
 	Auth    map[string]Auth   `yaml:"auth"`
 	Clients []string          `yaml:"clients"`
@@ -85,6 +86,20 @@ type Resource struct {
 	Child   string `yaml:"child"`
 	Network bool   `yaml:"network"` // matters only when the network is ours to open
 }
+
+// Keeps says what a target keeps for other connections of a source that is connected to
+// it, and what lets the engine write there: a role, or a policy where it goes by those.
+type Keeps struct {
+	What   string `yaml:"what"` // secrets or settings
+	Role   string `yaml:"role"`
+	Policy string `yaml:"policy"`
+}
+
+// What a target can keep.
+const (
+	KeepsSecrets  = "secrets"
+	KeepsSettings = "settings"
+)
 
 // Place is a member of a resource's JSON: names and indexes between dots.
 type Place struct {
@@ -186,6 +201,7 @@ type Feature struct {
 // DBUser names the facts a database user is made from.
 type DBUser struct {
 	Of       string `yaml:"of"`
+	In       string `yaml:"in"` // the resource that holds its own users; empty when the server holds them
 	Host     string `yaml:"host"`
 	Database string `yaml:"database"`
 	Owner    string `yaml:"owner"`

@@ -21,6 +21,8 @@ type Support struct {
 	Linkers         []Linker // of a target without ARM id
 	Grants          []string
 	StringType      string // App Service's word for its connection strings, "" when it has none
+	Service         string // as configurationNames calls it
+	Dapr            bool   // there are components for it
 }
 
 // Support returns the matrix, one row per target, from the heads of the files alone.
@@ -36,7 +38,7 @@ func (c *Catalog) Support(ready []string) []Support {
 		row := Support{
 			Target: t.Name, Display: t.Display, ID: slices.Clone(t.ID), IDTemplate: t.IDTemplate(),
 			ClientTypes: slices.Clone(t.Clients), KeysFetched: t.Auth[connection.AuthSecret].Key != "",
-			StringType: t.StringType, Linkers: t.linkers(),
+			StringType: t.StringType, Linkers: t.linkers(), Service: t.Service(), Dapr: hasComponents(t.Name),
 		}
 		if t.DBUser != nil {
 			row.Grants = slices.Clone(t.DBUser.Grants)

@@ -17,6 +17,8 @@ type API interface {
 	DeleteLinker(ctx context.Context, id string, force bool) (*api.Accepted, error)
 	ValidateLinker(ctx context.Context, id string) (*api.Accepted, error)
 	ListConfigurations(ctx context.Context, id string) ([]map[string]any, error)
+	GenerateConfigurations(ctx context.Context, id, clientType string, body map[string]any) ([]map[string]any, error)
+	ConfigurationNames(ctx context.Context, filter string) ([]map[string]any, error)
 	Status(ctx context.Context, statusURL string) (status map[string]any, done bool, err error)
 
 	Plan(ctx context.Context, linker string, body map[string]any, remove bool) (*api.Plan, error)

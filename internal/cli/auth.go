@@ -46,8 +46,13 @@ func authOptions() []authOption {
 			Help: "client-id=ID object-id=ID secret=VALUE, or certificate=VALUE (PEM, with its key): sign in as a service principal. VALUE may be @FILE or - (standard input)."},
 		{Name: "access-key", Wire: authAccessKey, AzName: "access-key", Free: true,
 			Help: "PERMISSION ...: sign in with the target's key that holds these permissions and no more, such as Read or Listen."},
+		{Name: "user-account", Wire: authUserAccount, AzName: "user-account", Keys: []string{"object-id"},
+			Help: "Sign in as a person: you, or whose object-id=ID is given."},
 	}
 }
+
+// authUserAccount signs in as a person; local connections have it.
+const authUserAccount = "userAccount"
 
 // fetchedSecretHelp is the help of --secret where the key is fetched.
 const fetchedSecretHelp = "Sign in with the target's own key, which is fetched."
@@ -237,6 +242,10 @@ func (a *authFlags) info(o authOption, stdin io.Reader) (map[string]any, error) 
 		info["clientId"], info["subscriptionId"] = values["client-id"], values["subs-id"]
 	case authServicePrincipal:
 		return principalInfo(info, values, stdin)
+	case authUserAccount:
+		if values["object-id"] != "" {
+			info["principalId"] = values["object-id"]
+		}
 	case authAccessKey:
 		info["permissions"] = a.given[o.Name].Words
 	}

@@ -20,11 +20,22 @@ func newSource(s *shell, source SourceCommand) *cobra.Command {
 	return group(source.Name, "Connections of App Service "+source.Display+"s", "command", connection)
 }
 
+// newLocalConnections makes "patchbay connection …": connections of programs that run anywhere.
+func newLocalConnections(s *shell) *cobra.Command {
+	source := localConnections()
+	return group("connection", "Local connections: of programs that run anywhere", "command",
+		newWriteGroup(s, source, "create", "Create a local connection to a backing service", newCreate),
+		newWriteGroup(s, source, "update", "Change a local connection", newUpdate),
+		newWriteGroup(s, source, "preview-configuration", "Show the names of the settings there would be", newPreviewConfiguration),
+		newList(s, source), newShow(s, source), newDelete(s, source), newValidate(s, source),
+		newGenerateConfiguration(s, source), newListSupportTypes(s, source), newWait(s, source))
+}
+
 // newWriteGroup makes create or update with one subcommand per target.
 func newWriteGroup(s *shell, source SourceCommand, verb, short string,
 	each func(*shell, SourceCommand, TargetCommand) *cobra.Command) *cobra.Command {
 	g := group(verb, short, "target")
-	for _, target := range s.Targets {
+	for _, target := range s.targetsOf(source) {
 		g.AddCommand(each(s, source, target))
 	}
 	return g
@@ -39,7 +50,10 @@ func (s *shell) open(ctx context.Context, p *place) (a API, d Defaults, id strin
 	if err != nil {
 		return nil, d, "", nil, err
 	}
-	if id, err = p.connectionOf(d.Subscription); err != nil {
+	if err = p.locate(ctx, a, d); err == nil {
+		id, err = p.connectionOf(d.Subscription)
+	}
+	if err != nil {
 		done()
 		return nil, d, "", nil, err
 	}
@@ -67,14 +81,14 @@ func withNames(ctx context.Context, a API, id string, err error) error {
 	p := problem.New(problem.ConnectionNotFound, id, "%s has no connection %q", shortID(source), name).Because(err)
 	if len(names) == 0 {
 		p.Detail += "; it has none at all"
-		return p.WithFix("patchbay webapp connection create --help")
+		return p.WithFix("%s create --help", commandOf(id))
 	}
 	if near := nearest(name, names); near != "" {
 		p.Detail += fmt.Sprintf("; did you mean %q?", near)
 	}
 	p.Detail += "; it has: " + strings.Join(names, ", ")
 	p.Cause = nil
-	return p.WithFix("patchbay webapp connection list --source-id %s", source)
+	return p.WithFix("%s", listCommand(id, source))
 }
 
 // flat returns a linker as the Azure CLI prints it: the properties on the top

@@ -145,6 +145,9 @@ func (o *createOptions) run(ctx context.Context) error {
 
 // linkers makes the connections that are asked for: one, but for targets that take several.
 func (o *createOptions) linkers(ctx context.Context, a API, d Defaults, authInfo map[string]any) ([]linkerBody, error) {
+	if err := o.source.locate(ctx, a, d); err != nil {
+		return nil, err
+	}
 	source, err := o.source.sourceOf(d.Subscription)
 	if err != nil {
 		return nil, err
@@ -174,7 +177,8 @@ func (o *createOptions) linkers(ctx context.Context, a API, d Defaults, authInfo
 		if err := o.properties.apply(properties); err != nil {
 			return nil, err
 		}
-		out = append(out, linkerBody{source + linkerSegment + o.source.name + w.suffix, map[string]any{"properties": properties}})
+		o.properties.letIn(properties, o.source.source)
+		out = append(out, linkerBody{source + o.source.source.segment() + o.source.name + w.suffix, map[string]any{"properties": properties}})
 	}
 	return out, nil
 }

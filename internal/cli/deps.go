@@ -25,6 +25,11 @@ type Deps struct {
 	Serve    func(context.Context, ServeOptions, func(ReadyInfo)) error
 	// Preview renders settings from names alone, without a cloud.
 	Preview func(PreviewRequest) ([]PreviewSetting, error)
+	// Exec runs a program to its end, passing signals on, and returns its exit code. It may
+	// take this process's place instead.
+	Exec func(argv, env []string) (int, error)
+	// Environ lists this process's environment, NAME=VALUE.
+	Environ func() []string
 	// Extra makes further commands of the root, such as hidden ones.
 	Extra func() []*cobra.Command
 	// Poll is the pause between two looks at an operation when its events cannot be
@@ -129,8 +134,13 @@ type TargetCommand struct {
 	// and {target-resource-group}; empty when the target is given by address only.
 	ID string
 	// Linkers are what a target without a resource id takes: one connection each.
-	Linkers     []TargetLinker
-	AuthTypes   []string // wire names; the first is the default
+	Linkers   []TargetLinker
+	AuthTypes []string // wire names; the first is the default
+	// LocalAuthTypes are those of local connections; none means there are no such
+	// connections to the target. LocalClientTypes are client types besides ClientTypes.
+	LocalAuthTypes, LocalClientTypes []string
+	// Service is the target's type as configurationNames calls it.
+	Service     string
 	KeysFetched bool     // secret authentication fetches the key, none is given
 	Grants      []string // what a database user may do, the default first
 	// ConnectionStrings: App Service has a word for the target's connection strings.
@@ -168,12 +178,15 @@ type SourceCommand struct {
 	RuntimeFields []string
 	// APIVersion reads the resource.
 	APIVersion string
+	// Local marks connections without a source; ID is the location they are kept in.
+	Local bool
 }
 
 // SourceOption is one option that names a part of the source's id.
 type SourceOption struct {
 	Name, Short, Help string
 	Env               string // environment variable that holds its default, as the Azure CLI has it
+	Optional          bool   // what is missing can be found out
 }
 
 // WebApp is the source command of App Service web apps.

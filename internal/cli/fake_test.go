@@ -219,6 +219,26 @@ func (f *fakeAPI) ValidateLinker(_ context.Context, id string) (*api.Accepted, e
 	return &api.Accepted{Operation: f.operation("validate", id), StatusURL: "/status/1"}, nil
 }
 
+func (f *fakeAPI) GenerateConfigurations(ctx context.Context, id, clientType string, body map[string]any) ([]map[string]any, error) {
+	f.mu.Lock()
+	f.bodies = append(f.bodies, body)
+	f.mu.Unlock()
+	if clientType == "dapr" {
+		return []map[string]any{{"name": "conn1.yaml", "value": "kind: Component\n"}}, nil
+	}
+	return f.ListConfigurations(ctx, id)
+}
+
+func (f *fakeAPI) ConfigurationNames(_ context.Context, filter string) ([]map[string]any, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.note("names", filter); err != nil {
+		return nil, err
+	}
+	return []map[string]any{{"properties": map[string]any{"targetService": "MICROSOFT.CACHE/REDIS/DATABASES", "clientType": "python", "authType": "secret",
+		"names": []any{map[string]any{"value": "AZURE_REDIS_CONNECTIONSTRING", "description": "connection string"}}}}}, nil
+}
+
 func (f *fakeAPI) Status(_ context.Context, url string) (map[string]any, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

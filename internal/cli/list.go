@@ -31,6 +31,9 @@ func (o *listOptions) run(ctx context.Context) error {
 		return err
 	}
 	defer done()
+	if err := o.place.locate(ctx, a, d); err != nil {
+		return err
+	}
 	source, err := o.place.sourceOf(d.Subscription)
 	if err != nil {
 		return err

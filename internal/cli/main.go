@@ -34,6 +34,9 @@ func Main(ctx context.Context, deps Deps, args []string) int {
 	if err == nil {
 		return problem.ExitOK
 	}
+	if code, ran := ranAndFailed(err); ran {
+		return code
+	}
 	sh.report(err)
 	return exitCode(err)
 }
@@ -70,6 +73,7 @@ func build(deps Deps) (*cobra.Command, *shell) {
 	for _, source := range sh.Sources {
 		root.AddCommand(newSource(sh, source))
 	}
+	root.AddCommand(newLocalConnections(sh), newRun(sh), newEnv(sh))
 	root.AddCommand(newDrift(sh), newRepair(sh), newOperation(sh), newRest(sh), newPreview(sh), newLocal(sh),
 		newServe(sh), newContext(sh), newVersion(sh))
 	if deps.Extra != nil {

@@ -24,11 +24,15 @@ type propertyFlags struct {
 	serviceEndpoint bool
 	privateEndpoint bool
 	set             *pflag.FlagSet
+	dapr            daprFlags
 }
 
 func newPropertyFlags(f *pflag.FlagSet, target TargetCommand) *propertyFlags {
 	p := &propertyFlags{target: target, set: f}
 	f.StringVar(&p.clientType, "client-type", "", "Client `type`, which decides the names and shapes of the settings: "+strings.Join(target.ClientTypes, ", ")+".")
+	if contains(target.ClientTypes, clientDapr) {
+		p.dapr.register(f)
+	}
 	f.Var(&p.customizedKeys, "customized-keys", "OLD=NEW ...: write the setting OLD under the name NEW.")
 	f.Var(&p.connectionProps, "connstr-props", "NAME=VALUE ...: more parts for the connection string.")
 	f.Var(&p.optOut, "opt-out", "Steps to leave out: "+strings.Join(optOuts(), ", ")+".")
@@ -56,7 +60,8 @@ func optOuts() []string { return []string{"publicnetwork", "configinfo", "auth"}
 // any tells whether one of the options was given.
 func (p *propertyFlags) any() bool {
 	for _, name := range []string{"client-type", "customized-keys", "connstr-props", "opt-out",
-		"vault-id", "appconfig-id", "service-endpoint", "private-endpoint", "roles", "grant", "config-connstr"} {
+		"vault-id", "appconfig-id", "service-endpoint", "private-endpoint", "roles", "grant", "config-connstr",
+		"dapr-component", "dapr-secret-store", "dapr-metadata", "dapr-scopes"} {
 		if p.set.Changed(name) {
 			return true
 		}
@@ -131,6 +136,13 @@ func (p *propertyFlags) apply(properties map[string]any) error {
 		info["authMode"] = "optOutAllAuth"
 	}
 	p.applyNetwork(properties)
+	said, err := p.dapr.properties()
+	if err != nil {
+		return err
+	}
+	if said != nil {
+		member(properties, "configurationInfo")["daprProperties"] = said
+	}
 	return p.applyWords(properties)
 }
 

@@ -29,6 +29,9 @@ func newPlace(s *shell, f *pflag.FlagSet, source SourceCommand) *place {
 	for _, o := range source.Options {
 		p.values[o.Name] = f.StringP(o.Name, o.Short, "", o.Help)
 	}
+	if source.Local {
+		return p
+	}
 	f.StringVar(&p.sourceID, "source-id", "", "Resource `id` of the "+source.Display+", instead of its names.")
 	return p
 }
@@ -74,7 +77,7 @@ func (p *place) checkSource() error {
 	p.fill()
 	var missing []string
 	for _, o := range p.source.Options {
-		if *p.values[o.Name] == "" {
+		if *p.values[o.Name] == "" && !o.Optional {
 			missing = append(missing, optionName(o.Name, o.Short))
 		}
 	}
@@ -83,6 +86,9 @@ func (p *place) checkSource() error {
 	}
 	if len(missing) == 0 {
 		return nil
+	}
+	if p.source.Local {
+		return usage("the connection's place is not named: give %s", strings.Join(missing, " and "))
 	}
 	return usage("the %s is not named: give %s, or --source-id", p.source.Display, strings.Join(missing, " and "))
 }
@@ -129,7 +135,7 @@ func (p *place) connectionOf(subscription string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return source + linkerSegment + p.name, nil
+	return source + p.source.segment() + p.name, nil
 }
 
 func noSubscription() error {
@@ -173,6 +179,9 @@ func checkID(option, id string) error {
 // splitConnection parts a connection's id into its source and name.
 func splitConnection(id string) (source, name string, err error) {
 	clean := cleanID(id)
+	if at := localName(clean); at > 0 && checkID("--id", clean) == nil {
+		return clean[:at-len(connectorSegment)], clean[at:], nil
+	}
 	i := strings.LastIndex(strings.ToLower(clean), strings.ToLower(linkerSegment))
 	if i <= 0 || strings.Contains(clean[i+len(linkerSegment):], "/") || checkID("--id", clean[:i]) != nil {
 		return "", "", problem.New(problem.PathMalformed, "", "--id is not a connection's id: %q", id).

@@ -35,7 +35,7 @@ func (o *listSupportTypesOptions) run() error {
 		return unknownValue("--target-type", o.target, o.targetNames())
 	}
 	var rows []map[string]any
-	for _, t := range o.Targets {
+	for _, t := range o.targetsOf(o.source) {
 		if o.target != "" && t.Name != o.target {
 			continue
 		}

@@ -97,6 +97,7 @@ func (o *updateOptions) body(ctx context.Context, a API, id string, authInfo map
 	if err := o.properties.apply(properties); err != nil {
 		return nil, err
 	}
+	o.properties.letIn(properties, o.place.source)
 	return map[string]any{"properties": properties}, nil
 }
 

@@ -57,4 +57,6 @@ type Source struct {
 	Runtime  string   // such as PYTHON|3.11; empty when the platform does not say
 	Outbound []string // every address it may call from, each once, in order
 	Subnet   string   // ARM id of the subnet it calls through, or ""
+	// NotInNames are characters that keep a setting of that name from the app.
+	NotInNames string
 }

@@ -18,6 +18,9 @@ const (
 	KindFeature  Kind = "feature"  // a switch the rest needs
 	KindFirewall Kind = "firewall" // an address range let in
 	KindDBUser   Kind = "dbuser"   // a database user with its grants
+
+	KindSecret    Kind = "secret"    // one value in a Key Vault
+	KindConfigKey Kind = "configkey" // one key-value in an App Configuration store
 )
 
 // Attribute and output names that more than one room uses.
@@ -35,7 +38,10 @@ const (
 	AttrDatabase      = "database"      // dbuser
 	AttrHost          = "host"          // dbuser
 	AttrOwner         = "owner"         // dbuser: who inherits what the user owns when it goes
+	AttrClientID      = "clientId"      // dbuser where a server knows applications by it
+	AttrTells         = "tells"         // identity: an output that is wanted besides its principal, and costs a read
 	OutPrincipalID    = "principalId"   // identity
+	OutClientID       = "clientId"      // identity: always of a user-assigned one, of the system's when AttrTells asks
 	OutTenantID       = "tenantId"      // identity
 	OutID             = "id"            // the ARM id of what was written
 )

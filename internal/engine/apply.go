@@ -115,7 +115,7 @@ func (r *run) refresh(ctx context.Context, d Driver, s plan.Step) (Basis, []plan
 	}
 	if d.Fresh() || basis == nil || s.Dismantle || referred(s) {
 		var err error
-		if basis, err = d.Read(ctx, facetsOf(changes)); err != nil {
+		if basis, err = readAgain(ctx, d, changes); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -131,6 +131,16 @@ func (r *run) refresh(ctx context.Context, d Driver, s plan.Step) (Basis, []plan
 		}
 	}
 	return basis, kept, nil
+}
+
+// readAgain reads what a step is about to change. What could not be seen although it
+// leans on something that lets the engine in is waited for, where the driver knows how.
+func readAgain(ctx context.Context, d Driver, changes []plan.Change) (Basis, error) {
+	basis, err := d.Read(ctx, facetsOf(changes))
+	if w, ok := d.(Awaiter); ok && err == nil && len(changes) == 1 && len(changes[0].Facet.After) > 0 && d.State(basis, changes[0].Facet).Unknown {
+		return w.Await(ctx, changes[0].Facet)
+	}
+	return basis, err
 }
 
 // referred tells whether a step waited for a value that was not known when it was observed.
@@ -160,6 +170,9 @@ func (r *run) stillNeeded(ctx context.Context, c *plan.Change) (bool, error) {
 		return false, r.writtenOne(ctx, *c, c.Before)
 	}
 	rec, err := r.record(ctx, c.Facet.Key)
+	if err == nil && c.Facet.Scaffold && rec != nil {
+		c.Restore = rec.Previous // what it took the place of, as read just before
+	}
 	if err != nil || c.Facet.Scaffold || rec == nil {
 		return err == nil, err
 	}
@@ -226,7 +239,8 @@ func (r *run) intend(ctx context.Context, s plan.Step, changes []plan.Change) er
 // there before us is noted once, when we become its owner.
 func (r *run) recordFor(c plan.Change, had *plan.Record) *plan.Record {
 	rec := &plan.Record{Key: c.Facet.Key, Written: stamp(r.Ledger, c.Facet.Want), Scaffold: c.Facet.Scaffold, Spelling: c.Before.Spelling, Outputs: map[string]string{}}
-	if had != nil && !had.Claimed {
+	displaced := c.Facet.Scaffold && !plan.Matches(c.Facet.Want, c.Before) // whatever an operation that did not end found
+	if had != nil && !had.Claimed && !displaced {
 		rec.Previous, rec.Outputs = had.Previous, had.Outputs
 		return rec
 	}

@@ -43,6 +43,12 @@ type Driver interface {
 	Rights(f connection.Facet) []Right
 }
 
+// Awaiter is a driver whose place opens to the engine only while an operation runs, and
+// not at once: Await reads a facet like Read, and waits within bounds until it can be seen.
+type Awaiter interface {
+	Await(ctx context.Context, f connection.Facet) (Basis, error)
+}
+
 // Drivers finds the driver of a kind on a resource type ("" = any type). The
 // map is built in package app and visible there as a whole.
 type Drivers map[connection.Kind]map[string]Driver

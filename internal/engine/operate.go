@@ -34,6 +34,8 @@ func (e *Engine) operate(ctx context.Context, op *ledger.Operation, lease *ledge
 		return r.validate(ctx)
 	case ledger.VerbDelete:
 		return r.remove(ctx)
+	case ledger.VerbDryrun:
+		return r.rehearse(ctx)
 	}
 	return r.change(ctx)
 }

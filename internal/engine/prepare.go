@@ -33,6 +33,8 @@ func (e *Engine) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 	switch r.Verb {
 	case ledger.VerbCreate, ledger.VerbUpdate:
 		err = e.prepareChange(ctx, p)
+	case ledger.VerbDryrun:
+		return p, e.prepareDryrun(ctx, p)
 	default:
 		err = e.prepareExisting(ctx, p)
 	}
@@ -61,6 +63,9 @@ func (e *Engine) prepareChange(ctx context.Context, p *Prepared) error {
 	if err := e.Targets.Check(c, p.secrets); err != nil {
 		return err
 	}
+	if err := e.checkStores(ctx, c, p.Existing); err != nil {
+		return err
+	}
 	if err := e.name(ctx, c); err != nil {
 		return err
 	}
@@ -86,6 +91,9 @@ func (e *Engine) prepareExisting(ctx context.Context, p *Prepared) error {
 		return problem.New(problem.ConnectionNotFound, p.Connection.ID, "there is no connection %s", p.Connection.ID)
 	}
 	p.Connection = p.Existing
+	if connection.IsDryrun(p.Existing.ID) {
+		return nil
+	}
 	var err error
 	if p.secrets, err = e.kept(ctx, p.Existing); err != nil && p.Verb == ledger.VerbRepair {
 		return err
@@ -171,6 +179,9 @@ func (e *Engine) name(ctx context.Context, c *connection.Connection) error {
 		return storeProblem(err)
 	}
 	c.Infix = ""
+	if longNames(c) {
+		c.Infix = strings.ToUpper(c.Name)
+	}
 	for _, s := range siblings {
 		if s.UID != c.UID && s.Named && e.Targets.Type(s) == e.Targets.Type(c) {
 			c.Infix = strings.ToUpper(c.Name)
@@ -188,6 +199,9 @@ func (e *Engine) derive(ctx context.Context, c *connection.Connection, secrets c
 		return facts, nil, err
 	}
 	facets, err := e.deriveMarked(c, facts, secrets)
+	if err == nil && c.Local() {
+		nameUser(c, facets)
+	}
 	if err != nil || c.Properties.Auth == nil || c.Properties.Auth.UserName != "" {
 		return facts, facets, err
 	}
@@ -212,6 +226,7 @@ func (e *Engine) derive(ctx context.Context, c *connection.Connection, secrets c
 // that is where a write has room for it.
 func (e *Engine) deriveMarked(c *connection.Connection, facts Facts, secrets connection.Secrets) ([]connection.Facet, error) {
 	facets, err := e.Targets.Derive(c, facts, secrets)
+	facets = placed(c, facets)
 	for _, f := range facets {
 		if _, ok := f.Want[connection.AttrPrincipalID]; ok && !f.Scaffold {
 			f.Want[connection.AttrMark] = connection.Plain(c.UID)
@@ -257,17 +272,19 @@ func (e *Engine) rights(facets []connection.Facet, more []Right) []Right {
 }
 
 func (e *Engine) checkOwnRights(ctx context.Context, rights []Right) error {
-	if e.Permissions == nil || len(rights) == 0 {
-		return nil
-	}
-	missing, err := e.Permissions.Missing(ctx, rights)
-	if err != nil {
+	missing, err := e.lacking(ctx, rights)
+	if err != nil || len(missing) == 0 {
 		return err
 	}
-	if len(missing) == 0 {
-		return nil
-	}
 	return problem.New(problem.EngineLacksRight, missing[0].Scope, "Patchbay's identity %s may not %s", e.Runner, Actions(missing))
+}
+
+// lacking are those of the rights that the engine's own identity lacks.
+func (e *Engine) lacking(ctx context.Context, rights []Right) ([]Right, error) {
+	if e.Permissions == nil || len(rights) == 0 {
+		return nil, nil
+	}
+	return e.Permissions.Missing(ctx, rights)
 }
 
 // Actions prints rights for people: action on scope, joined by semicolons.
@@ -287,7 +304,7 @@ func (e *Engine) Accept(ctx context.Context, p *Prepared) (*ledger.Operation, *c
 		Caller: p.Caller, Correlation: p.Correlation, Before: p.Existing, Force: p.Force, Forget: p.Forget}
 	now := time.Now().UTC()
 	switch p.Verb {
-	case ledger.VerbCreate, ledger.VerbUpdate:
+	case ledger.VerbCreate, ledger.VerbUpdate, ledger.VerbDryrun:
 		wanted := c
 		op.Wanted = &wanted
 		c.State = connection.StateAccepted

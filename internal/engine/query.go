@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"sort"
 	"strings"
 
@@ -24,6 +25,16 @@ func (e *Engine) Connection(ctx context.Context, id string) (*connection.Connect
 // Connections lists the connections of a source, ordered by name; "" lists all.
 func (e *Engine) Connections(ctx context.Context, source string) ([]*connection.Connection, error) {
 	list, err := e.Ledger.Connections(ctx, source)
+	list = slices.DeleteFunc(list, func(c *connection.Connection) bool { return connection.IsDryrun(c.ID) })
+	return list, storeProblem(err)
+}
+
+// Within lists the local connections, or the dryruns, whose ids begin with a collection's,
+// ordered by name.
+func (e *Engine) Within(ctx context.Context, collection string) ([]*connection.Connection, error) {
+	list, err := e.Ledger.Connections(ctx, "")
+	begin := connection.FoldID(collection) + "/"
+	list = slices.DeleteFunc(list, func(c *connection.Connection) bool { return !strings.HasPrefix(connection.FoldID(c.ID), begin) })
 	return list, storeProblem(err)
 }
 
@@ -46,13 +57,7 @@ func (e *Engine) Configurations(ctx context.Context, id string) ([]Configuration
 	if err != nil {
 		return nil, err
 	}
-	out := []Configuration{}
-	for _, f := range facets {
-		if v := f.Want[connection.AttrValue]; f.Kind == connection.KindSetting {
-			out = append(out, Configuration{Name: f.Name, Value: v.Text, Secret: v.Secret})
-		}
-	}
-	return out, nil
+	return settingsIn(facets), nil
 }
 
 func (e *Engine) configurationsThere(ctx context.Context, c *connection.Connection) ([]Configuration, error) {
@@ -62,7 +67,7 @@ func (e *Engine) configurationsThere(ctx context.Context, c *connection.Connecti
 	}
 	var facets []connection.Facet
 	for _, r := range records {
-		if r.Key.Kind == connection.KindSetting {
+		if r.Key.Kind == connection.KindSetting || r.Key.Kind == connection.KindConfigKey {
 			facets = append(facets, recall(r))
 		}
 	}

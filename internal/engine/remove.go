@@ -14,6 +14,9 @@ import (
 // remove runs a delete.
 func (r *run) remove(ctx context.Context) error {
 	c := *r.op.Before
+	if connection.IsDryrun(c.ID) { // it owns nothing
+		return r.finish(ctx, ledger.Succeeded, nil, nil)
+	}
 	memo := r.Memo(ctx)
 	p, err := r.plan(memo, nil, r.remembered(memo), modeOf(r.op.Verb, r.op.Force))
 	if err == nil {
@@ -62,6 +65,7 @@ func (e *Engine) deriveRemains(ctx context.Context, c *connection.Connection, se
 	}
 	e.recallIdentity(ctx, c.UID, facts)
 	facets, deriveErr := e.Targets.Derive(c, facts, secrets)
+	facets = placed(c, facets)
 	if deriveErr != nil {
 		return facts, nil, err
 	}

@@ -27,6 +27,7 @@ const (
 	VerbDelete   = ledger.VerbDelete
 	VerbValidate = ledger.VerbValidate
 	VerbRepair   = ledger.VerbRepair
+	VerbDryrun   = ledger.VerbDryrun
 )
 
 // Where an operation stands.

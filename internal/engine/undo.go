@@ -181,22 +181,32 @@ func (r *run) giveBack(ctx context.Context, in intent, shared map[string]bool) e
 func (r *run) noteReborn(reversed []plan.Change, states []connection.State, in intent) {
 	for i, c := range reversed {
 		for _, ic := range in.Changes {
-			old, now := ic.Change.Before.Outputs[connection.OutPrincipalID], states[i].Outputs[connection.OutPrincipalID]
-			if ic.Change.Facet.Fold() != c.Facet.Fold() || old == "" || now == "" || old == now {
+			if ic.Change.Facet.Fold() != c.Facet.Fold() {
 				continue
 			}
-			if r.reborn == nil {
-				r.reborn = map[string]string{}
+			for _, out := range []string{connection.OutPrincipalID, connection.OutClientID} {
+				r.noteRebornAs(ic.Change.Before.Outputs[out], states[i].Outputs[out])
 			}
-			r.reborn[old] = now
 		}
 	}
 }
 
+func (r *run) noteRebornAs(old, now string) {
+	if old == "" || now == "" || old == now {
+		return
+	}
+	if r.reborn == nil {
+		r.reborn = map[string]string{}
+	}
+	r.reborn[old] = now
+}
+
 func (r *run) rebind(c *plan.Change) {
-	v, ok := c.Facet.Want[connection.AttrPrincipalID]
-	if now := r.reborn[v.Text]; ok && now != "" {
-		c.Facet.Want[connection.AttrPrincipalID] = connection.Plain(now)
+	for _, name := range []string{connection.AttrPrincipalID, connection.AttrClientID} {
+		v, ok := c.Facet.Want[name]
+		if now := r.reborn[v.Text]; ok && now != "" {
+			c.Facet.Want[name] = connection.Plain(now)
+		}
 	}
 }
 
@@ -214,11 +224,15 @@ func noteOutputs(reversed []plan.Change, states []connection.State, in intent) {
 
 func (r *run) rebindRecord(rec *plan.Record) {
 	for old, now := range r.reborn {
-		if rec.Written[connection.AttrPrincipalID] == r.Ledger.Stamp(connection.Plain(old)) {
-			rec.Written[connection.AttrPrincipalID] = r.Ledger.Stamp(connection.Plain(now))
+		for _, name := range []string{connection.AttrPrincipalID, connection.AttrClientID} {
+			if rec.Written[name] == r.Ledger.Stamp(connection.Plain(old)) {
+				rec.Written[name] = r.Ledger.Stamp(connection.Plain(now))
+			}
 		}
-		if rec.Outputs[connection.OutPrincipalID] == old {
-			rec.Outputs[connection.OutPrincipalID] = now
+		for _, name := range []string{connection.OutPrincipalID, connection.OutClientID} {
+			if rec.Outputs[name] == old {
+				rec.Outputs[name] = now
+			}
 		}
 	}
 }

@@ -77,11 +77,20 @@ func (r *run) look(ctx context.Context, c *connection.Connection) ([]Finding, er
 	}
 	_, strike := scaffoldSteps(p.Steps)
 	defer r.dismantle(ctx, strike)
-	findings := r.Prober.Probe(ctx, c, facts, r.settingsThere(facets))
+	there := r.settingsThere(facets)
+	if c.Local() {
+		if there, err = r.handedOut(c, facts, secrets); err != nil {
+			return nil, err
+		}
+	}
+	findings := r.Prober.Probe(ctx, c, facts, there)
 	return r.compose(c, differences(p), findings, facets), nil
 }
 
 func deleteCommand(c *connection.Connection) string {
+	if c.Local() {
+		return "patchbay connection delete --yes --id " + c.ID
+	}
 	return "patchbay webapp connection delete --yes --id " + c.ID
 }
 
@@ -93,7 +102,7 @@ func (r *run) settingsThere(facets []connection.Facet) map[string]connection.Val
 			out[f.Name] = s.Attrs[connection.AttrValue]
 		}
 	}
-	return out
+	return r.revealed(out, facets)
 }
 
 // fault is what a difference of one kind means to a person.
@@ -110,6 +119,16 @@ func faults() map[connection.Kind]map[plan.Reason]fault {
 			plan.Changed: {ItemConfig, problem.SettingChanged, "the setting %s was changed by somebody else"},
 			plan.Moved:   {ItemConfig, problem.SettingChanged, "the setting %s carries an old value"},
 			"":           {ItemConfig, problem.SettingMissing, "the setting %s is missing"},
+		},
+		connection.KindSecret: {
+			plan.Changed: {ItemConfig, problem.SettingChanged, "the secret %s was changed by somebody else"},
+			plan.Moved:   {ItemConfig, problem.SettingChanged, "the secret %s carries an old value"},
+			"":           {ItemConfig, problem.SettingMissing, "the secret %s is missing in its vault"},
+		},
+		connection.KindConfigKey: {
+			plan.Changed: {ItemConfig, problem.SettingChanged, "the key-value %s was changed by somebody else"},
+			plan.Moved:   {ItemConfig, problem.SettingChanged, "the key-value %s carries an old value"},
+			"":           {ItemConfig, problem.SettingMissing, "the key-value %s is missing in its store"},
 		},
 		connection.KindIdentity: {"": {ItemIdentity, problem.IdentityOff, "the app carries the identity %s no more"}},
 		connection.KindRole: {
@@ -160,6 +179,8 @@ func (r *run) compose(c *connection.Connection, diffs []plan.Change, probed []Fi
 	}
 	if hasIdentity(facets) {
 		r.identityItems(byItem)
+	} else if _, ok := byItem[ItemPermissions]; !ok && c.Local() && grants(facets) {
+		byItem[ItemPermissions] = Finding{Name: ItemPermissions, Result: ResultSuccess}
 	}
 	return inOrder(byItem)
 }

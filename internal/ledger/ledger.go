@@ -38,6 +38,7 @@ const (
 	VerbDelete   Verb = "delete"
 	VerbValidate Verb = "validate"
 	VerbRepair   Verb = "repair"
+	VerbDryrun   Verb = "dryrun" // rehearse a create or update; nothing is written
 )
 
 // Status of an operation. Interrupted is never stored: it is what a running

@@ -336,14 +336,23 @@ func (m *maker) scaffoldOne(f connection.Facet, needed bool) {
 	f.Want = f.Want.Resolve(m.Lookup)
 	s, r := m.Observed[fold], m.Records[fold]
 	left := r != nil && r.Scaffold // put up by an operation that did not end
+	stands := Matches(f.Want, s)
 	up := Change{Facet: f, Action: Create, Reason: New, Before: s}
 	down := Change{Facet: f, Action: Remove, Reason: Unwanted, Before: s}
 	switch {
+	case s.Exists && !stands: // it takes the place of what is there, which comes back afterwards
+		up.Action = Update
+		if !left {
+			down.Restore = &s
+		}
 	case s.Exists && !left:
 		if needed {
 			m.quiet = append(m.quiet, Change{Facet: f, Action: Found, Before: s})
 		}
-	case needed && !s.Exists:
+		return
+	}
+	switch {
+	case needed && !stands:
 		m.erect, m.strike = append(m.erect, up), append(m.strike, down)
 	case left:
 		m.strike = append(m.strike, down)

@@ -35,6 +35,9 @@ func (v *visit) certified() bool {
 // principalSettings are the documented names of client id, secret and tenant, by protocol
 // and client type; no name means that the app is not told.
 func principalSettings(protocol, client string) (id, secret, tenant string) {
+	if _, messaging := messagingServices()[protocol]; messaging {
+		return messagingPrincipal(protocol, client)
+	}
 	if client == "springBoot" {
 		if protocol == "blob" {
 			const prefix = "spring.cloud.azure.storage.blob.credential."
@@ -47,7 +50,7 @@ func principalSettings(protocol, client string) (id, secret, tenant string) {
 		const prefix = "spring.cloud.azure.credential."
 		return prefix + "client-id", prefix + "client-secret", prefix + "tenant-id"
 	}
-	prefix := map[string]string{"postgres": "AZURE_POSTGRESQL_", "redis": "AZURE_REDIS_", "blob": "AZURE_STORAGEBLOB_",
+	prefix := map[string]string{"postgres": "AZURE_POSTGRESQL_", "mysql": mysqlPrefix, "redis": "AZURE_REDIS_", "blob": "AZURE_STORAGEBLOB_",
 		"webpubsub": "AZURE_WEBPUBSUB_", "openai": "AZURE_OPENAI_", "aiservices": "AZURE_AISERVICES_", "cognitive": "AZURE_COGNITIVESERVICES_", "vault": "AZURE_KEYVAULT_", "appconfig": "AZURE_APPCONFIGURATION_"}[protocol]
 	return prefix + "CLIENTID", prefix + "CLIENTSECRET", prefix + "TENANTID"
 }

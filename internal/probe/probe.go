@@ -52,7 +52,9 @@ func New(o Options) *Prober {
 		o.Timeout = DefaultTimeout
 	}
 	p := &Prober{options: o}
-	p.knocks = map[string]knock{"postgres": p.postgres, "redis": p.redis, "blob": p.blob}
+	p.knocks = map[string]knock{"postgres": p.postgres, "mysql": p.mysql, "tds": p.tds, "redis": p.redis, "blob": p.blob,
+		"eventhub": p.amqp, "servicebus": p.amqp, "kafka": p.kafka,
+		"signalr": p.hub, "webpubsub": p.hub, "openai": p.ai, "aiservices": p.ai, "cognitive": p.ai, "insights": p.insights, "https": p.https, "vault": p.vault, "appconfig": p.appConfig}
 	return p
 }
 
@@ -78,7 +80,7 @@ func (v *visit) get(documented string) string {
 // identity tells whether the app signs in with an identity instead of a secret.
 func (v *visit) identity() bool {
 	a := v.c.Properties.Auth
-	return a != nil && a.Type != connection.AuthSecret
+	return a != nil && !v.byKey()
 }
 
 // bare tells whether the app was given no settings to judge.

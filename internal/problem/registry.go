@@ -55,6 +55,7 @@ const (
 	KeyAccessDisabled  Code = "KEY_ACCESS_DISABLED"
 	PublicAccessDenied Code = "PUBLIC_ACCESS_DENIED"
 	DefaultFlip        Code = "DEFAULT_FLIP"
+	StoreNotConnected  Code = "STORE_NOT_CONNECTED"
 
 	// While applying.
 	ARMRefused      Code = "ARM_REFUSED"
@@ -64,6 +65,7 @@ const (
 	ScopeLocked     Code = "SCOPE_LOCKED"
 	WriteLost       Code = "WRITE_LOST"
 	DatabaseRefused Code = "DATABASE_REFUSED"
+	VaultRefused    Code = "VAULT_REFUSED"
 	Remainder       Code = "REMAINDER"
 	Interrupted     Code = "INTERRUPTED"
 
@@ -153,6 +155,7 @@ func Registry() []Entry {
 		{KeyAccessDisabled, 409, ExitFailed, "The target has key access switched off.", "Use --system-identity, or switch key access on."},
 		{PublicAccessDenied, 409, ExitFailed, "The target denies all public traffic and no private way was asked for.", "Open public access on the target, or opt out of the network step with --opt-out publicnetwork."},
 		{DefaultFlip, 409, ExitFailed, "The change would flip a default for everybody who uses the target.", "Open the firewall by hand first, or opt out with --opt-out publicnetwork."},
+		{StoreNotConnected, 409, ExitFailed, "The source has no connection to the vault or store that is to keep its settings, so it could not read them there.", "Connect the source to the vault or store first; `patchbay webapp connection create` does that by itself."},
 		{ARMRefused, 502, ExitFailed, "The cloud refused a call.", "The message holds the cloud's own words."},
 		{ARMUnreached, 502, ExitFailed, "The cloud could not be reached.", "Check the network and try again."},
 		{ARMThrottled, 429, ExitFailed, "The cloud is throttling this identity.", "Try again after the time the message names."},
@@ -160,6 +163,7 @@ func Registry() []Entry {
 		{ScopeLocked, 409, ExitFailed, "A management lock forbids the change.", "Remove the lock, or ask who set it."},
 		{WriteLost, 409, ExitFailed, "Another writer replaced the settings in the same moment.", "Try again; the other writer's settings were kept."},
 		{DatabaseRefused, 502, ExitFailed, "The database refused a statement.", "The message holds the database's own words."},
+		{VaultRefused, 502, ExitFailed, "The Key Vault or App Configuration store refused a call.", "The message holds the service's own words."},
 		{Remainder, 409, ExitFailed, "The operation could not be finished nor undone; what remains is named.", "Mend what the message names, then delete or repair the connection."},
 		{Interrupted, 409, ExitFailed, "The process that ran the operation is gone.", "Run `patchbay operation resume ID`."},
 		{StoreFull, 507, ExitFailed, "The disk or the ledger's store is full.", "Free some space and try again; nothing was half written."},

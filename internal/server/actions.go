@@ -21,6 +21,18 @@ func providerActions() []action {
 		{"linkers", "delete", "Delete a connection", "Delete a connection and take back what it alone owns."},
 		{"linkers", "validateLinker/action", "Validate a connection", "Look whether a connection works."},
 		{"linkers", "listConfigurations/action", "List settings", "Read the settings of a connection, secrets included."},
+		{"linkers", "generateConfigurations/action", "Render settings", "Render the settings of a connection, secrets included."},
+		{"dryruns", "read", "Read dryruns", "Read one dryrun, or all of them."},
+		{"dryruns", "write", "Write a dryrun", "Rehearse making or changing a connection."},
+		{"dryruns", "delete", "Delete a dryrun", "Forget a dryrun."},
+		{"locations/connectors", "read", "Read local connections", "Read one local connection, or all of them."},
+		{"locations/connectors", "write", "Write a local connection", "Make or change a local connection."},
+		{"locations/connectors", "delete", "Delete a local connection", "Delete a local connection and take back what it alone owns."},
+		{"locations/connectors", "validate/action", "Validate a local connection", "Look whether a local connection works."},
+		{"locations/connectors", "generateConfigurations/action", "Render settings", "Render the settings of a local connection, secrets included."},
+		{"locations/dryruns", "read", "Read dryruns", "Read one dryrun of a local connection, or all of them."},
+		{"locations/dryruns", "write", "Write a dryrun", "Rehearse making or changing a local connection."},
+		{"locations/dryruns", "delete", "Delete a dryrun", "Forget a dryrun of a local connection."},
 	}
 }
 

@@ -201,10 +201,11 @@ func TestRecordings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	must := map[string]bool{"webapp_storageblob_e2e": false, "webapp_postgresflexible_e2e": false, "webapp_storageblob_vnet": false, "webapp_storage_blob_system_identity_opt_out_auth": false}
+	must := map[string]bool{"webapp_storageblob_e2e": false, "webapp_postgresflexible_e2e": false, "webapp_storageblob_vnet": false, "webapp_storage_blob_system_identity_opt_out_auth": false,
+		"local_redis_e2e": false, "local_storageblob_e2e": false, "local_connection_preview_configuration": false}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		if name == "index" || name == "history" || strings.HasPrefix(name, "local_") {
+		if name == "index" || name == "history" {
 			continue
 		}
 		if _, named := must[name]; named {
@@ -231,6 +232,7 @@ func TestRecordings(t *testing.T) {
 func replay(t *testing.T, exchanges []recorded, lists bool) {
 	t.Helper()
 	h := build(t, func(c *server.Config) { c.PublicURL = "https://patchbay.test" })
+	h.engine.prompt = strings.Contains(exchanges[0].Path, "/connectors")
 	status := ""
 	for i, e := range exchanges {
 		target := e.Path + "?api-version=" + e.APIVersion
@@ -238,7 +240,7 @@ func replay(t *testing.T, exchanges []recorded, lists bool) {
 			h.settle(e)
 			target = strings.TrimPrefix(status, h.publicURL())
 		}
-		if strings.HasSuffix(e.Path, "/listConfigurations") {
+		if strings.HasSuffix(e.Path, "/listConfigurations") || strings.HasSuffix(e.Path, "/generateConfigurations") {
 			h.settings(e)
 		}
 		sent := ""

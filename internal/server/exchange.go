@@ -132,20 +132,25 @@ func (x *exchange) need(rights ...engine.Right) error {
 
 // may keeps those of the sources on which the caller holds an action.
 func (x *exchange) may(action string, sources []string) (map[string]bool, error) {
-	rights := make([]engine.Right, 0, len(sources))
-	allowed := map[string]bool{}
+	needed := map[string]engine.Right{} // by source
+	var rights []engine.Right
 	for _, source := range sources {
-		if key := fold(source); !allowed[key] {
-			allowed[key] = true
-			rights = append(rights, engine.Right{Action: action, Scope: source})
+		if key := fold(source); needed[key] == (engine.Right{}) {
+			needed[key] = rightOn(action, source)
+			if !slices.Contains(rights, needed[key]) {
+				rights = append(rights, needed[key])
+			}
 		}
 	}
+	allowed := map[string]bool{}
 	if len(rights) == 0 {
 		return allowed, nil
 	}
 	missing, err := x.Rights.Check(x.r.Context(), x.caller, rights)
-	for _, m := range missing {
-		delete(allowed, fold(m.Scope))
+	for source, right := range needed {
+		if !slices.Contains(missing, right) {
+			allowed[source] = true
+		}
 	}
 	return allowed, err
 }

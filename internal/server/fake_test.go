@@ -32,6 +32,7 @@ type fakeEngine struct {
 	plan     *plan.Plan
 	changes  []plan.Change
 	refuse   error // what Prepare answers
+	prompt   bool  // deletions end at once
 	broken   any   // what Connections panics with
 }
 
@@ -47,7 +48,7 @@ func (f *fakeEngine) Prepare(_ context.Context, r engine.Request) (*engine.Prepa
 		return nil, f.refuse
 	}
 	p := &engine.Prepared{Request: r, Existing: f.connections[connection.FoldID(r.Connection.ID)], Rights: f.rights}
-	if p.Existing == nil && r.Verb != ledger.VerbCreate {
+	if p.Existing == nil && r.Verb != ledger.VerbCreate && r.Verb != ledger.VerbDryrun {
 		return nil, problem.New(problem.ConnectionNotFound, r.Connection.ID, "there is no connection %s", r.Connection.ID)
 	}
 	return p, nil
@@ -69,7 +70,7 @@ func (f *fakeEngine) Accept(_ context.Context, p *engine.Prepared) (*ledger.Oper
 	op := &ledger.Operation{ID: uuid.NewString(), Seq: int64(len(f.order) + 1), Verb: p.Verb, Connection: c.ID, Source: c.Source, Caller: p.Caller,
 		Correlation: p.Correlation, Status: ledger.Accepted, Before: p.Existing, Accepted: time.Now()}
 	switch p.Verb {
-	case ledger.VerbCreate, ledger.VerbUpdate:
+	case ledger.VerbCreate, ledger.VerbUpdate, ledger.VerbDryrun:
 		wanted := c
 		op.Wanted = &wanted
 		c.State = connection.StateAccepted
@@ -77,6 +78,10 @@ func (f *fakeEngine) Accept(_ context.Context, p *engine.Prepared) (*ledger.Oper
 	case ledger.VerbDelete:
 		c.State = connection.StateDeleting
 		f.connections[key] = &c
+		if f.prompt {
+			delete(f.connections, key)
+			op.Status, op.Started, op.Ended = ledger.Succeeded, op.Accepted, time.Now()
+		}
 	}
 	f.operations[op.ID], f.given[op.ID] = op, p.Secrets
 	f.order = append([]string{op.ID}, f.order...)
@@ -158,6 +163,35 @@ func (f *fakeEngine) Connections(_ context.Context, source string) ([]*connectio
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
 	return out, nil
+}
+
+func (f *fakeEngine) Within(ctx context.Context, collection string) ([]*connection.Connection, error) {
+	all, err := f.Connections(ctx, "")
+	var out []*connection.Connection
+	for _, c := range all {
+		if strings.HasPrefix(connection.FoldID(c.ID), connection.FoldID(collection)+"/") {
+			out = append(out, c)
+		}
+	}
+	return out, err
+}
+
+func (f *fakeEngine) Generate(ctx context.Context, id string, change func(*connection.Properties)) (*engine.Generated, error) {
+	c, err := f.Connection(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	p := c.Properties
+	change(&p)
+	settings := append([]engine.Configuration{}, f.settings...)
+	if p.Configuration != nil {
+		for _, name := range []string{"A"} {
+			if own := p.Configuration.CustomizedKeys[name]; own != "" {
+				settings = append(settings, engine.Configuration{Name: own, Value: p.ClientType})
+			}
+		}
+	}
+	return &engine.Generated{Configurations: settings, Rights: f.rights}, nil
 }
 
 func (f *fakeEngine) Configurations(ctx context.Context, id string) ([]engine.Configuration, error) {

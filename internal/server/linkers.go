@@ -20,6 +20,9 @@ const (
 )
 
 func (x *exchange) onSource(action string) engine.Right {
+	if x.place.local() {
+		return rightOn(action, x.place.linker)
+	}
 	return engine.Right{Action: action, Scope: x.place.source}
 }
 
@@ -79,10 +82,13 @@ func (x *exchange) putLinker() error {
 	if err != nil {
 		return err
 	}
-	return x.change(existing, properties, secrets)
+	return x.change(http.StatusCreated, existing, properties, secrets)
 }
 
-func (x *exchange) patchLinker() error {
+func (x *exchange) patchLinker() error { return x.patch(http.StatusCreated) }
+
+// patch answers with the status the contract has for the resource.
+func (x *exchange) patch(status int) error {
 	if err := x.need(x.onSource(actionWrite)); err != nil {
 		return err
 	}
@@ -98,11 +104,11 @@ func (x *exchange) patchLinker() error {
 	if err != nil {
 		return err
 	}
-	return x.change(existing, properties, secrets)
+	return x.change(status, existing, properties, secrets)
 }
 
 // change accepts a create or update and answers as ARM does.
-func (x *exchange) change(existing *connection.Connection, properties *connection.Properties, secrets connection.Secrets) error {
+func (x *exchange) change(status int, existing *connection.Connection, properties *connection.Properties, secrets connection.Secrets) error {
 	request := x.request(existing, properties)
 	request.Secrets = secrets
 	request.Forget = x.r.Header.Get(api.NoKeepHeader) == "true"
@@ -111,14 +117,15 @@ func (x *exchange) change(existing *connection.Connection, properties *connectio
 		return err
 	}
 	x.begin(op, false)
-	return x.json(http.StatusCreated, api.EncodeAccepted(x.linkerVersion(), c))
+	return x.json(status, api.EncodeAccepted(x.linkerVersion(), c))
 }
 
 // request makes the engine's request for a create or update.
 func (x *exchange) request(existing *connection.Connection, properties *connection.Properties) engine.Request {
 	now := x.Now().UTC()
 	who, kind := x.caller.Name, x.caller.kind()
-	c := &connection.Connection{ID: x.place.linker, Name: x.place.names[0], Source: x.place.source,
+	x.complete(properties)
+	c := &connection.Connection{ID: x.place.linker, Name: x.place.name, Source: x.place.origin(),
 		System: connection.SystemData{CreatedBy: who, CreatedByType: kind, CreatedAt: now}}
 	verb := engine.VerbCreate
 	if existing != nil {
@@ -132,7 +139,7 @@ func (x *exchange) request(existing *connection.Connection, properties *connecti
 
 // onExisting makes the engine's request for another verb.
 func (x *exchange) onExisting(verb engine.Verb) engine.Request {
-	c := &connection.Connection{ID: x.place.linker, Name: x.place.names[0], Source: x.place.source}
+	c := &connection.Connection{ID: x.place.linker, Name: x.place.name, Source: x.place.origin()}
 	return engine.Request{Verb: verb, Connection: c, Caller: x.caller.ObjectID, Correlation: x.correlation,
 		Force: x.r.URL.Query().Get(api.ForceParam) == "true"}
 }
@@ -141,13 +148,18 @@ func (x *exchange) onExisting(verb engine.Verb) engine.Request {
 // what the engine has looked at.
 func (x *exchange) prepare(request engine.Request) (*engine.Prepared, error) {
 	prepared, err := x.Engine.Prepare(x.r.Context(), request)
+	return prepared, x.explain(err)
+}
+
+// explain passes on why something was refused, to those who may see what was looked at.
+func (x *exchange) explain(err error) error {
 	var refused *engine.Refused
 	if errors.As(err, &refused) {
 		if lacking := x.need(refused.Rights...); lacking != nil {
-			return nil, lacking
+			return lacking
 		}
 	}
-	return prepared, err
+	return err
 }
 
 // accept checks a request and the caller's rights for it, then has it journalled.

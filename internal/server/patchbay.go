@@ -208,7 +208,7 @@ func (x *exchange) operation(action string) (*engine.Operation, []engine.Entry, 
 		return nil, nil, err
 	}
 	x.place.source = op.Source
-	return op, journal, x.need(x.onSource(action))
+	return op, journal, x.need(rightOn(action, op.Source))
 }
 
 func (x *exchange) getOperation() error {

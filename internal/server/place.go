@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/patchbay/patchbay/internal/api"
@@ -17,7 +18,8 @@ type place struct {
 	foreign  bool
 	kind     string // resource type, as messages name it
 	source   string // ARM id of what stands before our namespace, in the caller's casing
-	linker   string // ARM id of the linker, when the path names one
+	linker   string // ARM id of the connection or dryrun, when the path names one
+	name     string // its name
 	names    []string
 	versions []string
 	methods  map[string]handler
@@ -52,6 +54,8 @@ type spot struct {
 	space   string
 	on      scope
 	tail    string
+	item    string // tail of the connection or dryrun that the path names, from the provider's namespace
+	since   api.Version
 	kind    string
 	foreign bool // goes upstream: registration of the namespace is ARM's own business
 	methods map[string]handler
@@ -64,35 +68,89 @@ const (
 	onSource scope = iota
 	onTenant
 	onSubscription
+	onGroup
 	onAny
 )
 
+// Tails of what has a name of its own, with a star for each name.
+const (
+	itemLinker          = "linkers/*"
+	itemConnector       = "locations/*/connectors/*"
+	itemDryrun          = "dryruns/*"
+	itemConnectorDryrun = "locations/*/dryruns/*"
+)
+
 func spots() []spot {
+	return slices.Concat(linkerSpots(), connectorSpots(), ownSpots())
+}
+
+func linkerSpots() []spot {
 	get, post := http.MethodGet, http.MethodPost
 	return []spot{
 		{space: api.Provider, on: onSource, tail: "linkers", kind: "linkers", methods: map[string]handler{get: (*exchange).listLinkers}},
-		{space: api.Provider, on: onSource, tail: "linkers/*", kind: "linkers", methods: map[string]handler{
+		{space: api.Provider, on: onSource, tail: itemLinker, item: itemLinker, kind: "linkers", methods: map[string]handler{
 			get: (*exchange).getLinker, http.MethodPut: (*exchange).putLinker, http.MethodPatch: (*exchange).patchLinker, http.MethodDelete: (*exchange).deleteLinker}},
-		{space: api.Provider, on: onSource, tail: "linkers/*/validateLinker", kind: "linkers/validateLinker", methods: map[string]handler{post: (*exchange).validateLinker}},
-		{space: api.Provider, on: onSource, tail: "linkers/*/listConfigurations", kind: "linkers/listConfigurations", methods: map[string]handler{post: (*exchange).listConfigurations}},
+		{space: api.Provider, on: onSource, tail: itemLinker + "/validateLinker", item: itemLinker, kind: "linkers/validateLinker", methods: map[string]handler{post: (*exchange).validateLinker}},
+		{space: api.Provider, on: onSource, tail: itemLinker + "/listConfigurations", item: itemLinker, kind: "linkers/listConfigurations", methods: map[string]handler{post: (*exchange).listConfigurations}},
+		{space: api.Provider, on: onSource, tail: itemLinker + "/generateConfigurations", item: itemLinker, since: api.V20221101Preview, kind: "linkers/generateConfigurations", methods: map[string]handler{post: (*exchange).generateConfigurations}},
+		{space: api.Provider, on: onSource, tail: "dryruns", since: api.V20221101Preview, kind: "dryruns", methods: map[string]handler{get: (*exchange).listDryruns}},
+		{space: api.Provider, on: onSource, tail: itemDryrun, item: itemDryrun, since: api.V20221101Preview, kind: "dryruns", methods: dryrunMethods()},
+		{space: api.Provider, on: onSource, tail: "daprConfigurations", since: api.V20230401Preview, kind: "daprConfigurations", methods: map[string]handler{get: (*exchange).listDaprConfigurations}},
+		{space: api.Provider, on: onTenant, tail: "configurationNames", since: api.V20221101Preview, kind: "configurationNames", methods: map[string]handler{get: (*exchange).listConfigurationNames}},
 		{space: api.Provider, on: onTenant, tail: "operations", kind: "operations", methods: map[string]handler{get: (*exchange).listActions}},
 		{space: api.Provider, on: onSubscription, tail: "locations/*/operationStatuses/*", kind: "locations/operationStatuses", methods: map[string]handler{get: (*exchange).getStatus}},
 		{space: api.Provider, on: onAny, tail: "", foreign: true},
 		{space: api.Provider, on: onAny, tail: "register", foreign: true},
 		{space: api.Provider, on: onAny, tail: "unregister", foreign: true},
-
-		{space: api.Namespace, on: onSource, tail: "connections/*/plan", kind: "connections/plan", methods: map[string]handler{post: (*exchange).planConnection}},
-		{space: api.Namespace, on: onSource, tail: "connections/*/drift", kind: "connections/drift", methods: map[string]handler{post: (*exchange).driftOfConnection}},
-		{space: api.Namespace, on: onSource, tail: "connections/*/repair", kind: "connections/repair", methods: map[string]handler{post: (*exchange).repairConnection}},
-		{space: api.Namespace, on: onSource, tail: "drift", kind: "drift", methods: map[string]handler{post: (*exchange).driftOfSource}},
-		{space: api.Namespace, on: onTenant, tail: "drift", kind: "drift", methods: map[string]handler{post: (*exchange).driftOfAll}},
-		{space: api.Namespace, on: onTenant, tail: "operations", kind: "operations", methods: map[string]handler{get: (*exchange).listOperations}},
-		{space: api.Namespace, on: onTenant, tail: "operations/*", kind: "operations", methods: map[string]handler{get: (*exchange).getOperation}},
-		{space: api.Namespace, on: onTenant, tail: "operations/*/events", kind: "operations/events", methods: map[string]handler{get: (*exchange).followOperation}},
-		{space: api.Namespace, on: onTenant, tail: "operations/*/resume", kind: "operations/resume", methods: map[string]handler{post: (*exchange).resumeOperation}},
-		{space: api.Namespace, on: onTenant, tail: "operations/*/undo", kind: "operations/undo", methods: map[string]handler{post: (*exchange).undoOperation}},
-		{space: api.Namespace, on: onTenant, tail: "supportTypes", kind: "supportTypes", methods: map[string]handler{get: (*exchange).listSupportTypes}},
 	}
+}
+
+func dryrunMethods() map[string]handler {
+	return map[string]handler{http.MethodGet: (*exchange).getDryrun, http.MethodPut: (*exchange).putDryrun,
+		http.MethodPatch: (*exchange).patchDryrun, http.MethodDelete: (*exchange).deleteDryrun}
+}
+
+func connectorSpots() []spot {
+	get, post := http.MethodGet, http.MethodPost
+	list := []spot{
+		{tail: "locations/*/connectors", kind: "locations/connectors", methods: map[string]handler{get: (*exchange).listConnectors}},
+		{tail: itemConnector, item: itemConnector, kind: "locations/connectors", methods: map[string]handler{
+			get: (*exchange).getLinker, http.MethodPut: (*exchange).putLinker, http.MethodPatch: (*exchange).patchConnector, http.MethodDelete: (*exchange).deleteConnector}},
+		{tail: itemConnector + "/validate", item: itemConnector, kind: "locations/connectors/validate", methods: map[string]handler{post: (*exchange).validateLinker}},
+		{tail: itemConnector + "/generateConfigurations", item: itemConnector, kind: "locations/connectors/generateConfigurations", methods: map[string]handler{post: (*exchange).generateConfigurations}},
+		{tail: "locations/*/dryruns", kind: "locations/dryruns", methods: map[string]handler{get: (*exchange).listDryruns}},
+		{tail: itemConnectorDryrun, item: itemConnectorDryrun, kind: "locations/dryruns", methods: dryrunMethods()},
+	}
+	for i := range list {
+		list[i].space, list[i].on, list[i].since = api.Provider, onGroup, api.V20221101Preview
+	}
+	return list
+}
+
+// ownSpots are the rows of our own namespace. A connection's come twice: on a source,
+// and for local ones in a location of a group.
+func ownSpots() []spot {
+	get, post := http.MethodGet, http.MethodPost
+	list := []spot{
+		{on: onSource, tail: "drift", kind: "drift", methods: map[string]handler{post: (*exchange).driftOfSource}},
+		{on: onTenant, tail: "drift", kind: "drift", methods: map[string]handler{post: (*exchange).driftOfAll}},
+		{on: onTenant, tail: "operations", kind: "operations", methods: map[string]handler{get: (*exchange).listOperations}},
+		{on: onTenant, tail: "operations/*", kind: "operations", methods: map[string]handler{get: (*exchange).getOperation}},
+		{on: onTenant, tail: "operations/*/events", kind: "operations/events", methods: map[string]handler{get: (*exchange).followOperation}},
+		{on: onTenant, tail: "operations/*/resume", kind: "operations/resume", methods: map[string]handler{post: (*exchange).resumeOperation}},
+		{on: onTenant, tail: "operations/*/undo", kind: "operations/undo", methods: map[string]handler{post: (*exchange).undoOperation}},
+		{on: onTenant, tail: "supportTypes", kind: "supportTypes", methods: map[string]handler{get: (*exchange).listSupportTypes}},
+	}
+	for verb, handle := range map[string]handler{"plan": (*exchange).planConnection, "drift": (*exchange).driftOfConnection, "repair": (*exchange).repairConnection} {
+		methods := map[string]handler{post: handle}
+		list = append(list,
+			spot{on: onSource, tail: "connections/*/" + verb, item: itemLinker, kind: "connections/" + verb, methods: methods},
+			spot{on: onGroup, tail: "locations/*/connections/*/" + verb, item: itemConnector, kind: "locations/connections/" + verb, methods: methods})
+	}
+	for i := range list {
+		list[i].space = api.Namespace
+	}
+	return list
 }
 
 // locate reads an escaped path. What does not name one of our namespaces is
@@ -219,6 +277,8 @@ func (on scope) fits(source string) bool {
 	switch on {
 	case onTenant:
 		return source == ""
+	case onGroup:
+		return segments == 4 && strings.HasPrefix(fold(source), "/subscriptions/") && strings.Contains(fold(source), "/resourcegroups/")
 	case onSubscription:
 		return segments == 2 && strings.HasPrefix(fold(source), "/subscriptions/")
 	case onAny:
@@ -237,15 +297,18 @@ func (s spot) place(source string, names []string) (place, error) {
 		if err != nil || parsed.Namespace() == "" || len(parsed.Names()) == 0 {
 			return place{}, malformed(source)
 		}
-		if len(names) > 0 {
-			p.linker = source + "/providers/" + api.Provider + "/linkers/" + names[0]
-		}
+	}
+	if s.item != "" {
+		p.name = names[len(names)-1]
+		p.linker = source + "/providers/" + api.Provider + "/" + fill(s.item, names)
 	}
 	p.versions = []string{api.NamespaceV}
 	if s.space == api.Provider {
 		p.versions = p.versions[:0]
 		for _, v := range api.Versions() {
-			p.versions = append(p.versions, string(v))
+			if v >= s.since {
+				p.versions = append(p.versions, string(v))
+			}
 		}
 		if s.on == onSubscription {
 			p.versions = append(p.versions, api.StatusVersion)
@@ -253,6 +316,14 @@ func (s spot) place(source string, names []string) (place, error) {
 	}
 	p.kind = s.space + "/" + s.kind
 	return p, nil
+}
+
+// fill puts names in the place of stars.
+func fill(pattern string, names []string) string {
+	for _, name := range names {
+		pattern = strings.Replace(pattern, "*", name, 1)
+	}
+	return pattern
 }
 
 func fold(s string) string { return connection.FoldID(s) }

@@ -49,9 +49,10 @@ func TestOddPaths(t *testing.T) {
 		"/subscriptions/s/providers/Microsoft.ServiceLinker/linkers/a":                                        invalid,
 		"/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceLinker/linkers":                         invalid,
 		"/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/providers/Microsoft.ServiceLinker/linkers": invalid,
-		source + "/providers/Microsoft.ServiceLinker/dryruns/a":                                               missing,
+		source + "/providers/Microsoft.ServiceLinker/rehearsals/a":                                            missing,
 		source + "/providers/Microsoft.ServiceLinker/linkers/a/turn":                                          missing,
-		"/providers/Microsoft.ServiceLinker/configurationNames":                                               missing,
+		"/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceLinker/locations/l/connectors/a/turn":   missing,
+		"/subscriptions/s/providers/Microsoft.ServiceLinker/locations/l/connectors/a":                         missing,
 		"/somewhere/else": missing,
 		"/":               missing,
 		"/subscriptions/s/providers/Microsoft.ServiceLinker":          missing, // registration is upstream's, and there is none

@@ -33,6 +33,8 @@ type Engine interface {
 	Drift(ctx context.Context, scope string) ([]engine.Drift, error)
 	Operation(ctx context.Context, id string) (*engine.Operation, []engine.Entry, error)
 	Operations(ctx context.Context, source string) ([]*engine.Operation, error)
+	Within(ctx context.Context, collection string) ([]*connection.Connection, error)
+	Generate(ctx context.Context, id string, change func(*connection.Properties)) (*engine.Generated, error)
 	Resume(ctx context.Context, id string) (*engine.Operation, error)
 	Undo(ctx context.Context, id string) (*engine.Operation, error)
 }
@@ -49,6 +51,13 @@ type Config struct {
 	PublicURL string
 	// SupportTypes lists which targets, auth types and client types go together.
 	SupportTypes func() []api.SupportType
+	// Names lists the names of settings by target, client type and auth type.
+	Names func() []api.ConfigurationNames
+	// Components lists the Dapr components there are by target and auth type.
+	Components func() []api.DaprConfiguration
+	// Here is the address that callers on this machine reach targets from, "" when nobody
+	// knows; other callers come from where their requests do.
+	Here string
 	// Ready tells whether requests can be answered; nil means always.
 	Ready func(context.Context) error
 	Now   func() time.Time
@@ -58,6 +67,9 @@ type Config struct {
 	// Hold is how long the poll of an unfinished operation waits for its end; 0 means
 	// 250 ms.
 	Hold time.Duration
+	// Linger is how long the deletion of a local connection waits for its end before it
+	// answers that it is under way; 0 means 30 s.
+	Linger time.Duration
 }
 
 // New makes the handler. It opens no listener.
@@ -73,6 +85,9 @@ func New(c Config) http.Handler {
 	}
 	if c.Hold == 0 {
 		c.Hold = 250 * time.Millisecond
+	}
+	if c.Linger == 0 {
+		c.Linger = 30 * time.Second
 	}
 	return &server{Config: c}
 }

@@ -97,7 +97,7 @@ func (x *exchange) getStatus() error {
 		return noOperation(x.place.names[1])
 	}
 	x.place.source = op.Source
-	if err := x.need(engine.Right{Action: actionRead, Scope: op.Source}); err != nil {
+	if err := x.need(rightOn(actionRead, op.Source)); err != nil {
 		return err
 	}
 	if op, err = x.settled(op); err != nil {
@@ -192,7 +192,7 @@ func (x *exchange) reportOf(op *engine.Operation) (any, error) {
 		AuthType: authType(op),
 	}
 	for _, f := range found.Findings {
-		report.ValidationDetail = append(report.ValidationDetail, itemOf(f))
+		report.ValidationDetail = append(report.ValidationDetail, itemOf(localName(op, f)))
 	}
 	message, err := json.Marshal(messageOf(report))
 	report.Message = string(message)

@@ -52,6 +52,9 @@ func (r *Reader) Check(c *connection.Connection, given connection.Secrets) error
 	if err := checkOptions(c); err != nil {
 		return err
 	}
+	if err := r.checkKeepers(c); err != nil {
+		return err
+	}
 	return checkAuth(c, m, given)
 }
 
@@ -66,7 +69,6 @@ func checkOptions(c *connection.Connection) error {
 	p := c.Properties
 	options := []option{
 		{p.VNet != nil && p.VNet.Type != "", "vNetSolution (service and private endpoints)"},
-		{p.SecretStore != nil && p.SecretStore.KeyVaultID != "", "secretStore.keyVaultId"},
 		{len(p.Target.ResourceProperties) > 0, "targetService.resourceProperties"},
 	}
 	if n := p.PublicNetwork; n != nil {
@@ -76,8 +78,7 @@ func checkOptions(c *connection.Connection) error {
 	if f := p.Configuration; f != nil {
 		options = append(options,
 			option{!slices.Contains([]string{"", "enable", optOut}, f.Action), "configurationInfo.action " + f.Action},
-			option{f.AppConfigurationID != "", "configurationStore.appConfigurationId"},
-			option{len(f.Dapr) > 0, "daprProperties"})
+			option{len(f.Dapr) > 0 && p.ClientType != catalog.ClientDapr, "daprProperties without client type dapr"})
 	}
 	if a := p.Auth; a != nil {
 		options = append(options,
@@ -115,6 +116,9 @@ func checkAuth(c *connection.Connection, m *catalog.Match, given connection.Secr
 	}
 	if !waysOf(c).settings {
 		return nil
+	}
+	if c.Properties.ClientType == catalog.ClientDapr {
+		return checkDapr(c, t, given)
 	}
 	rows, err := m.Rows(a.Type, c.Properties.ClientType)
 	if err != nil {

@@ -17,6 +17,7 @@ type derivation struct {
 	m      *catalog.Match
 	facts  connection.Facts
 	facets []connection.Facet
+	kept   []*kept // who keeps settings in place of the source
 }
 
 // Derive is pure: the facets of a connection from its facts and secrets. The
@@ -45,6 +46,9 @@ func (r *Reader) Derive(c *connection.Connection, facts connection.Facts, secret
 		d.engineDoor()
 	}
 	if err := d.firewall(); err != nil {
+		return nil, err
+	}
+	if err := d.openKeepers(r.Catalog); err != nil {
 		return nil, err
 	}
 	if err := d.settings(); err != nil {
@@ -158,14 +162,17 @@ func (d *derivation) databaseUser(principal connection.Value, features []connect
 		Key: connection.Key{Kind: connection.KindAccess, Resource: server, Name: d.facts.Text(factEnginePrincipal)},
 		Want: connection.Attrs{
 			connection.AttrPrincipalID: d.facts[factEnginePrincipal],
-			connection.AttrLogin:       d.facts[factEngineLogin],
+			connection.AttrLogin:       d.engineLogin(),
 		},
 		After: features, Scaffold: true,
 	}))
 	after = append(after, d.engineDoor()...)
 	want := connection.Attrs{
 		connection.AttrDatabase: d.facts[u.Database], connection.AttrHost: d.facts[u.Host],
-		connection.AttrPrincipalID: principal, connection.AttrLogin: d.facts[factEngineLogin],
+		connection.AttrPrincipalID: principal, connection.AttrLogin: d.engineLogin(),
+	}
+	if err := d.boundBy(want, principal); err != nil {
+		return err
 	}
 	if g := grant(d.m.Target, d.c.Properties.Auth.Roles); g != "" {
 		want[connection.AttrGrant] = connection.Plain(g)
@@ -173,8 +180,12 @@ func (d *derivation) databaseUser(principal connection.Value, features []connect
 	if owner := d.facts.Text(u.Owner); owner != "" {
 		want[connection.AttrOwner] = connection.Plain(owner)
 	}
+	home := server
+	if u.In != "" {
+		home = d.m.Resource(u.In)
+	}
 	d.add(connection.Facet{
-		Key:  connection.Key{Kind: connection.KindDBUser, Resource: server, Name: UserName(d.c)},
+		Key:  connection.Key{Kind: connection.KindDBUser, Resource: home, Name: UserName(d.c)},
 		Want: d.granted(want), After: after,
 	})
 	return nil
@@ -195,6 +206,9 @@ func (d *derivation) settings() error {
 	if err != nil {
 		return err
 	}
+	if err := d.checkChosenNames(); err != nil {
+		return err
+	}
 	for _, s := range rendered {
 		f := connection.Facet{
 			Key:  connection.Key{Kind: connection.KindSetting, Resource: d.c.Source, Name: s.Name},
@@ -212,6 +226,31 @@ func (d *derivation) settings() error {
 	return nil
 }
 
+// checkChosenNames refuses names that a person chose and the source cannot carry. The
+// documented names are written as they are.
+func (d *derivation) checkChosenNames() error {
+	cfg, bad := d.c.Properties.Configuration, d.facts.Text(factNotInNames)
+	if cfg == nil || bad == "" {
+		return nil
+	}
+	names := sortedKeys(cfg.Additional)
+	for _, old := range sortedKeys(cfg.CustomizedKeys) {
+		names = append(names, cfg.CustomizedKeys[old])
+	}
+	for _, name := range names {
+		if at := strings.IndexAny(name, bad); at >= 0 {
+			return problem.New(problem.SettingName, d.c.Source, "the source cannot carry a setting called %q: %q does not reach the app", name, name[at:at+1]).
+				WithFix("use letters, digits, periods and underscores only: %s", strings.Map(func(r rune) rune {
+					if strings.ContainsRune(bad, r) {
+						return '_'
+					}
+					return r
+				}, name))
+		}
+	}
+	return nil
+}
+
 // render writes the catalog's rows and the request's further settings.
 func (d *derivation) render() ([]catalog.Setting, error) {
 	cfg := d.c.Properties.Configuration
@@ -219,7 +258,10 @@ func (d *derivation) render() ([]catalog.Setting, error) {
 		cfg = &connection.Configuration{}
 	}
 	var out []catalog.Setting
-	if a := d.c.Properties.Auth; a != nil {
+	if a := d.c.Properties.Auth; a != nil && d.c.Properties.ClientType == catalog.ClientDapr {
+		component, err := d.m.Target.RenderDapr(a.Type, d.facts, daprRequest(d.c))
+		return []catalog.Setting{component}, err
+	} else if a != nil {
 		var err error
 		out, err = d.m.Target.Settings(a.Type, d.c.Properties.ClientType, d.facts, catalog.Options{
 			Infix: d.c.Infix, Custom: cfg.CustomizedKeys, Connection: cfg.AdditionalConnection, Form: d.m.Form,
@@ -260,24 +302,20 @@ const maxUserName = 63
 // UserName is the database user of an identity connection: the one that was
 // chosen, or aad_ and the connection's name, cut to what a database keeps.
 func UserName(c *connection.Connection) string {
+	longest := rulesFor(c.Properties.Target.ID).longest
 	if a := c.Properties.Auth; a != nil && a.UserName != "" {
+		if strings.HasPrefix(a.UserName, "aad_") { // a default name, with a tail when the first was taken
+			return cut(a.UserName, longest)
+		}
 		return a.UserName
 	}
-	return fit("aad_" + c.Name)
+	return cut("aad_"+c.Name, longest)
 }
 
 // SecondUserName is for when UserName is bound to another principal already: the
 // same with a hash of the source.
 func SecondUserName(c *connection.Connection) string {
-	return fit("aad_" + c.Name + "_" + hash(c.Source))
-}
-
-func fit(name string) string {
-	if len(name) <= maxUserName {
-		return name
-	}
-	tail := "_" + hash(name)
-	return name[:maxUserName-len(tail)] + tail
+	return cut("aad_"+c.Name+"_"+hash(c.Source), rulesFor(c.Properties.Target.ID).longest)
 }
 
 // hash is a short, stable name for an id or an address.

@@ -249,3 +249,31 @@ func TestUserNames(t *testing.T) {
 		t.Error("two long names become one")
 	}
 }
+
+// TestDeriveRefusesNames: names that a person chose must reach the app; documented names
+// are written as they are.
+func TestDeriveRefusesNames(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		bad, chosen string
+		refused     bool
+	}{{"-", "MY-KEY", true}, {"-", "MY_KEY", false}, {"", "MY-KEY", false}} {
+		for _, cfg := range []connection.Configuration{{CustomizedKeys: map[string]string{"AZURE_POSTGRESQL_HOST": row.chosen}}, {Additional: map[string]string{row.chosen: "1"}}} {
+			r, c := reader(t, world()), link(dbID, secret, "nodejs", configure(cfg))
+			source := r.Source
+			r.Source = func(ctx context.Context, id string) (target.Source, error) {
+				s, err := source(ctx, id)
+				s.NotInNames = row.bad
+				return s, err
+			}
+			facts, err := r.Facts(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.Derive(c, facts, given("p"))
+			if problem.Is(err, problem.SettingName) != row.refused || (err != nil && !row.refused) || row.refused && !strings.Contains(problem.As(err).Fix, "MY_KEY") {
+				t.Errorf("%+v: %v", row, err)
+			}
+		}
+	}
+}

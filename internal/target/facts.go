@@ -86,6 +86,9 @@ func (r *reading) run(ctx context.Context) {
 	if wantsIdentity(r.c) {
 		start(fromIdentity, func() error { return r.readIdentity(ctx) })
 	}
+	for _, k := range keepers(r.c) {
+		start(k.member, func() error { return r.readKeeper(ctx, k) })
+	}
 	for _, path := range r.paths() {
 		start(path, func() error {
 			var answer any
@@ -172,11 +175,12 @@ func (r *reading) readSource(ctx context.Context) error {
 	r.put(connection.FactAddresses, strings.Join(source.Addresses, ","))
 	r.put(factSourceLocation, source.Location)
 	r.put(factConnectionStrings, source.ConnectionStrings)
+	r.put(factNotInNames, source.NotInNames)
 	return nil
 }
 
 func (r *reading) readEngine(ctx context.Context) error {
-	enters := entersDatabase(r.c, r.m.Target)
+	enters := entersDatabase(r.c, r.m.Target) || len(keepers(r.c)) > 0
 	me, err := r.reader.Engine(ctx)
 	if err != nil {
 		return err
@@ -184,6 +188,7 @@ func (r *reading) readEngine(ctx context.Context) error {
 	if enters {
 		r.put(factEnginePrincipal, me.PrincipalID)
 		r.put(factEngineLogin, me.Login)
+		r.put(factEngineType, me.Type)
 	}
 	if !wantsIdentity(r.c) { // which tells its own
 		r.put(catalog.FactTenantID, me.TenantID)
@@ -250,6 +255,9 @@ func (r *reading) vanished() (gone, err error) {
 			gone = failed
 		}
 	}
+	if gone, err = r.lostKeepers(gone); err != nil {
+		return nil, err
+	}
 	return r.lostIdentity(gone)
 }
 
@@ -274,6 +282,7 @@ func (r *reading) becomeKind() {
 			settled.Target = r.reader.Catalog.Kind(r.m.Target, kind)
 			r.m = &settled
 			r.facts[connection.FactTarget] = connection.Plain(settled.Target.Name)
+			r.facts[connection.FactProtocol] = connection.Plain(settled.Target.Protocol)
 			return
 		}
 	}

@@ -14,6 +14,7 @@ import (
 const (
 	factSourceLocation    = "source.location"
 	factConnectionStrings = "source.connectionStrings"
+	factNotInNames        = "source.notInNames"
 )
 
 // judge adds what follows from the facts read: stopped, closed, without effect.

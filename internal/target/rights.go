@@ -25,7 +25,7 @@ func (r *Reader) Reads(c *connection.Connection) []connection.Right {
 		}
 		rights = append(rights, connection.Right{Action: m.Target.ResourceType(name) + "/read", Scope: scope})
 	}
-	return append(rights, keyRights(c, m)...)
+	return append(append(rights, keyRights(c, m)...), r.keeperRights(c)...)
 }
 
 // keyRights names the actions that hand out keys. An action may lie on a child that is

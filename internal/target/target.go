@@ -31,6 +31,8 @@ type Source struct {
 	// ConnectionStrings is the resource that connection strings are entries of, "" when the
 	// source keeps none apart from its settings.
 	ConnectionStrings string
+	// NotInNames are characters that the names of its settings cannot hold.
+	NotInNames string
 }
 
 // Identity is the principal the engine works as.
@@ -38,6 +40,7 @@ type Identity struct {
 	PrincipalID string // object id
 	Login       string // the name it has as administrator of a database server
 	TenantID    string
+	Type        string // User where it is a person, empty for everything else
 }
 
 // Reader answers what a connection needs of its target. It satisfies the
@@ -60,6 +63,7 @@ type Reader struct {
 const (
 	factEnginePrincipal = "engine.principalId"
 	factEngineLogin     = "engine.login"
+	factEngineType      = "engine.type"
 	factEngineAddress   = "engine.address"
 )
 

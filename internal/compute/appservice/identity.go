@@ -23,11 +23,16 @@ const (
 	typeNone   = "None"
 )
 
-// outClientID is what a user-assigned identity has besides its principal.
-const outClientID = "clientId"
+// ownIdentity is where a resource's system-assigned identity is read, client id and all;
+// the resource itself tells only the principal.
+const (
+	ownIdentity        = "/providers/Microsoft.ManagedIdentity/identities/default"
+	ownIdentityVersion = "2023-01-31"
+)
 
 // Identity drives the identities of a site. Key.Resource is the site or slot,
-// Key.Name is SystemIdentity or a user-assigned identity's id; Want is empty.
+// Key.Name is SystemIdentity or a user-assigned identity's id; Want is empty, or asks
+// with tells for the client id of the system-assigned one.
 type Identity struct {
 	arm      *arm.Client
 	patience Patience
@@ -77,6 +82,7 @@ func (i identity) user(name string) (string, *userIdentity) {
 type identityBasis struct {
 	exists   bool
 	identity identity
+	clientID string // of the system-assigned identity, when it was asked for
 }
 
 // Path is the site: identities are written by changing it.
@@ -93,16 +99,23 @@ func (d *Identity) Rights(f connection.Facet) []connection.Right {
 	if f.Name != SystemIdentity {
 		const users = "Microsoft.ManagedIdentity/userAssignedIdentities"
 		list = append(list, right(f.Name, users+"/read"), right(f.Name, users+"/assign/action"))
+	} else if tellsClient(f) {
+		list = append(list, right(f.Resource, "Microsoft.ManagedIdentity/identities/read"))
 	}
 	return list
 }
 
 // Read reads the site.
 func (d *Identity) Read(ctx context.Context, facets []connection.Facet) (any, error) {
-	return d.read(ctx, facets[0].Resource)
+	return d.read(ctx, facets[0].Resource, slices.ContainsFunc(facets, tellsClient))
 }
 
-func (d *Identity) read(ctx context.Context, site string) (*identityBasis, error) {
+// tellsClient tells whether a facet asks for the client id of the site's own identity.
+func tellsClient(f connection.Facet) bool {
+	return f.Name == SystemIdentity && f.Want[connection.AttrTells].Text == connection.OutClientID
+}
+
+func (d *Identity) read(ctx context.Context, site string, client bool) (*identityBasis, error) {
 	var seen struct {
 		Identity *identity `json:"identity"`
 	}
@@ -117,7 +130,26 @@ func (d *Identity) read(ctx context.Context, site string) (*identityBasis, error
 	if seen.Identity != nil {
 		basis.identity = *seen.Identity
 	}
-	return basis, nil
+	if client && basis.identity.system() {
+		basis.clientID, err = d.ownClientID(ctx, site, basis.identity.PrincipalID)
+	}
+	return basis, err
+}
+
+// ownClientID reads the client id of a site's own identity; "" while what is shown is
+// not there yet, or still the identity before.
+func (d *Identity) ownClientID(ctx context.Context, site, principal string) (string, error) {
+	var own struct {
+		Properties userIdentity `json:"properties"`
+	}
+	err := d.arm.Get(ctx, site+ownIdentity, ownIdentityVersion, &own)
+	if err != nil && !arm.IsNotFound(err) {
+		return "", err
+	}
+	if !strings.EqualFold(own.Properties.PrincipalID, principal) {
+		return "", nil
+	}
+	return own.Properties.ClientID, nil
 }
 
 // State tells whether the identity is on, and its principal.
@@ -136,7 +168,7 @@ func (d *Identity) State(b any, f connection.Facet) connection.State {
 			state.Spelling = there
 		}
 		put(state.Outputs, connection.OutPrincipalID, u.PrincipalID)
-		put(state.Outputs, outClientID, u.ClientID)
+		put(state.Outputs, connection.OutClientID, u.ClientID)
 		return state
 	}
 	if !basis.identity.system() {
@@ -145,6 +177,7 @@ func (d *Identity) State(b any, f connection.Facet) connection.State {
 	state := connection.State{Exists: true, Attrs: connection.Attrs{}, Outputs: map[string]string{}}
 	put(state.Outputs, connection.OutPrincipalID, basis.identity.PrincipalID)
 	put(state.Outputs, connection.OutTenantID, basis.identity.TenantID)
+	put(state.Outputs, connection.OutClientID, basis.clientID)
 	return state
 }
 
@@ -220,8 +253,9 @@ func wanted(c plan.Change) bool {
 // settle reads the site until it shows what was written.
 func (d *Identity) settle(ctx context.Context, site string, changes []plan.Change) ([]connection.State, error) {
 	end := time.Now().Add(d.patience.Limit)
+	client := slices.ContainsFunc(changes, func(c plan.Change) bool { return wanted(c) && tellsClient(c.Facet) })
 	for {
-		basis, err := d.read(ctx, site)
+		basis, err := d.read(ctx, site, client)
 		if err != nil {
 			return nil, err
 		}
@@ -249,5 +283,6 @@ func shown(c plan.Change, s connection.State) bool {
 	if !wanted(c) {
 		return !s.Exists
 	}
-	return s.Exists && s.Outputs[connection.OutPrincipalID] != ""
+	told := !tellsClient(c.Facet) || s.Outputs[connection.OutClientID] != ""
+	return told && s.Exists && s.Outputs[connection.OutPrincipalID] != ""
 }

@@ -46,11 +46,15 @@ func (s *Sources) Source(ctx context.Context, source string) (*compute.Source, e
 		return nil, err
 	}
 	p := seen.Properties
-	return &compute.Source{
+	found := &compute.Source{
 		ID: source, Type: kind, Kind: seen.Kind, Location: seen.Location, State: p.State, HostName: p.HostName,
 		Linux: p.Reserved || strings.Contains(strings.ToLower(seen.Kind), "linux"), Subnet: p.Subnet,
 		Outbound: addresses(p.Outbound, p.MayOutbound),
-	}, nil
+	}
+	if found.Linux {
+		found.NotInNames = "-" // the shell that starts the app drops such variables
+	}
+	return found, nil
 }
 
 // addresses joins comma-separated lists, each address once, in order.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
@@ -15,10 +16,11 @@ import (
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 )
 
-// cache is one running data plane: an engine and the listeners in front of it.
-type cache struct {
+// Plane is one running data plane: an engine and the listeners in front of it.
+type Plane struct {
 	cloud  provider.Cloud
 	id     string
+	gate   Gate
 	engine *miniredis.Miniredis
 	serves *server.Server
 
@@ -29,7 +31,28 @@ type cache struct {
 	sessions  map[*server.Peer]*session
 }
 
-func newCache(cloud provider.Cloud, resourceID string) (*cache, error) {
+// Gate decides what a data plane lets in. It is asked again for every connection,
+// sign-in and command, so that a change counts at once.
+type Gate interface {
+	// Databases is how many logical databases there are.
+	Databases() int
+	// Admits tells whether an address may connect.
+	Admits(from netip.Addr) bool
+	// SignIn checks a user and a secret.
+	SignIn(user, secret string) (Login, bool)
+	// May tells whether a principal may run a command; whoever has a key may run all.
+	May(objectID, command string, readOnly bool) bool
+}
+
+// Login is who has signed in.
+type Login struct {
+	ObjectID string    // of an Entra sign-in; "" for a key
+	Expires  time.Time // of an Entra sign-in: the token's end, which ends the session
+}
+
+// NewPlane starts an engine with an empty database. It listens on the address of the
+// resource, nowhere before Listen says so.
+func NewPlane(cloud provider.Cloud, resourceID string, gate Gate) (*Plane, error) {
 	engine := miniredis.NewMiniRedis()
 	first, err := engine.Dial() // starts the engine without a listener of its own
 	if err != nil {
@@ -37,32 +60,27 @@ func newCache(cloud provider.Cloud, resourceID string) (*cache, error) {
 	}
 	_ = first.Close()
 	engine.ClockTTL(true)
-	c := &cache{
-		cloud: cloud, id: resourceID, engine: engine, serves: engine.Server(),
+	c := &Plane{
+		cloud: cloud, id: resourceID, gate: gate, engine: engine, serves: engine.Server(),
 		listeners: map[int]net.Listener{}, sessions: map[*server.Peer]*session{},
 	}
 	c.serves.SetPreHook(c.judge)
 	return c, nil
 }
 
-// listen opens the ports that should be open and closes those that should not.
-func (c *cache) listen(ctx context.Context, plain bool) error {
-	if err := c.open(ctx, tlsPort, c.cloud.ServerTLS()); err != nil {
-		return err
-	}
-	if plain {
-		return c.open(ctx, plainPort, nil)
-	}
+// Unlisten closes a port if it is open.
+func (c *Plane) Unlisten(port int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if l := c.listeners[plainPort]; l != nil {
-		delete(c.listeners, plainPort)
+	if l := c.listeners[port]; l != nil {
+		delete(c.listeners, port)
 		return l.Close()
 	}
 	return nil
 }
 
-func (c *cache) open(ctx context.Context, port int, cfg *tls.Config) error {
+// Listen opens a port, with TLS unless cfg is nil.
+func (c *Plane) Listen(ctx context.Context, port int, cfg *tls.Config) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.listeners[port] != nil {
@@ -78,7 +96,7 @@ func (c *cache) open(ctx context.Context, port int, cfg *tls.Config) error {
 	return nil
 }
 
-func (c *cache) accept(l net.Listener, cfg *tls.Config) {
+func (c *Plane) accept(l net.Listener, cfg *tls.Config) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -95,17 +113,16 @@ func (c *cache) accept(l net.Listener, cfg *tls.Config) {
 	}
 }
 
-func (c *cache) admits(conn net.Conn) bool {
+func (c *Plane) admits(conn net.Conn) bool {
 	from, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
 		return false
 	}
-	doc, _ := c.cloud.Store().Get(c.id)
-	return admits(doc, c.cloud.Store().Children(c.id, firewallType), from.Addr())
+	return c.gate.Admits(from.Addr())
 }
 
-// close stops listening, ends every session and waits.
-func (c *cache) close() {
+// Close stops listening, ends every session and waits.
+func (c *Plane) Close() {
 	c.mu.Lock()
 	for _, l := range c.listeners {
 		_ = l.Close()

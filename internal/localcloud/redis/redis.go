@@ -44,12 +44,12 @@ type Provider struct {
 	keys sync.Mutex // held while keys are read and written back
 
 	mu     sync.Mutex
-	caches map[string]*cache // running data planes by folded id; nil once closed
+	caches map[string]*Plane // running data planes by folded id; nil once closed
 }
 
 // New makes the provider. It starts nothing; Resume does, and so do writes.
 func New(cloud provider.Cloud) provider.Provider {
-	return &Provider{cloud: cloud, caches: map[string]*cache{}}
+	return &Provider{cloud: cloud, caches: map[string]*Plane{}}
 }
 
 // Types implements provider.Provider.
@@ -90,7 +90,7 @@ func (p *Provider) Close() error {
 	p.caches = nil
 	p.mu.Unlock()
 	for _, c := range running {
-		c.close()
+		c.Close()
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (p *Provider) serve(ctx context.Context, resourceID string) error {
 	key := id.Fold(resourceID)
 	c, ok := p.caches[key]
 	if !ok {
-		made, err := newCache(p.cloud, resourceID)
+		made, err := NewPlane(p.cloud, resourceID, gate{p.cloud, resourceID})
 		if err != nil {
 			return err
 		}
@@ -113,12 +113,23 @@ func (p *Provider) serve(ctx context.Context, resourceID string) error {
 		p.caches[key] = c
 	}
 	doc, _ := p.cloud.Store().Get(resourceID)
-	err := c.listen(ctx, flag(doc, "properties", "enableNonSslPort"))
+	err := p.listen(ctx, c, flag(doc, "properties", "enableNonSslPort"))
 	if err != nil && !ok {
 		delete(p.caches, key)
-		c.close()
+		c.Close()
 	}
 	return err
+}
+
+// listen opens the ports that should be open and closes those that should not.
+func (p *Provider) listen(ctx context.Context, c *Plane, plain bool) error {
+	if err := c.Listen(ctx, tlsPort, p.cloud.ServerTLS()); err != nil {
+		return err
+	}
+	if plain {
+		return c.Listen(ctx, plainPort, nil)
+	}
+	return c.Unlisten(plainPort)
 }
 
 // end stops a cache's data plane.
@@ -129,6 +140,6 @@ func (p *Provider) end(resourceID string) {
 	delete(p.caches, key)
 	p.mu.Unlock()
 	if c != nil {
-		c.close()
+		c.Close()
 	}
 }

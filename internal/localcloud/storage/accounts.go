@@ -31,7 +31,7 @@ func accountDefaults() map[string]any {
 		"publicNetworkAccess": "Enabled",
 		"networkAcls":         map[string]any{"bypass": "AzureServices", "defaultAction": "Allow", "ipRules": []any{}, "virtualNetworkRules": []any{}},
 		"encryption": map[string]any{"keySource": "Microsoft.Storage", "services": map[string]any{
-			"blob": map[string]any{"enabled": true, "keyType": "Account"},
+			"blob": map[string]any{"enabled": true, "keyType": "Account"}, "file": map[string]any{"enabled": true, "keyType": "Account"},
 		}},
 	}
 }
@@ -94,9 +94,11 @@ func (p *Provider) create(ctx context.Context, resourceID string, doc provider.D
 	if err != nil {
 		return err
 	}
-	doc["properties"] = provider.Merge(doc["properties"].(map[string]any), map[string]any{"primaryEndpoints": map[string]any{"blob": a.endpoint()}})
+	doc["properties"] = provider.Merge(doc["properties"].(map[string]any), map[string]any{"primaryEndpoints": a.endpoints()})
 	p.cloud.Store().Put(resourceID, doc)
-	p.cloud.Store().SetPrivate(resourceID, map[string]string{"key1": newKey(), "key2": newKey(), portKey: a.port()})
+	secret := map[string]string{"key1": newKey(), "key2": newKey()}
+	maps.Copy(secret, a.ports())
+	p.cloud.Store().SetPrivate(resourceID, secret)
 	return nil
 }
 

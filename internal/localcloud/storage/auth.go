@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/patchbay/patchbay/internal/localcloud/tables"
 )
 
 // publicAudience is what tokens for Azure's storage are made for.
@@ -23,8 +25,35 @@ const clockSkew = 15 * time.Minute
 // authorization with a challenge instead of pretending nothing is there.
 const challengeSince = "2019-12-12"
 
-// authorize decides whether a request may do an operation; nil means it may.
-func (a *account) authorize(r *http.Request, op *operation, t target) *blobError {
+// demand is what an operation asks of a caller with a token: one of several sets
+// of rights, each of which has to be held whole, at a scope below the account.
+type demand struct {
+	service string // blob, queue, table, file
+	below   string // path of the thing below the service
+	anyOf   [][]string
+	data    bool // the rights are data actions
+}
+
+// one is a demand for a single right.
+func one(right string) [][]string { return [][]string{{right}} }
+
+// authorize decides whether a request may do an operation on blobs; nil means it may.
+func (a *account) authorize(r *http.Request, op *operation, t target) *wireError {
+	d := demand{service: "blob", anyOf: one(op.right), data: op.data}
+	if t.container != "" {
+		d.below = "/containers/" + t.container
+	}
+	refused := a.admit(r, d)
+	if refused == errNoAuthentication {
+		doc, _ := a.cloud.Store().Get(a.id)
+		return a.anonymous(r, op, t, flag(doc, false, "properties", "allowBlobPublicAccess"))
+	}
+	return refused
+}
+
+// admit decides by network rules, key or token; nil means the request may go on.
+// Requests without any credential are errNoAuthentication.
+func (a *account) admit(r *http.Request, d demand) *wireError {
 	doc, ok := a.cloud.Store().Get(a.id)
 	if !ok {
 		return errResourceNotFound
@@ -34,21 +63,28 @@ func (a *account) authorize(r *http.Request, op *operation, t target) *blobError
 		return errNetwork
 	}
 	scheme, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	build, isKey := signatures[strings.ToLower(d.service+" "+scheme)]
 	switch {
-	case strings.EqualFold(scheme, "SharedKey"):
+	case isKey:
 		if !flag(doc, true, "properties", "allowSharedKeyAccess") {
 			return errKeysOff
 		}
-		return a.checkKey(r, credential)
+		return a.checkKey(r, strings.TrimSpace(credential), build)
 	case strings.EqualFold(scheme, "Bearer"):
-		return a.checkToken(credential, op, t)
+		return a.checkToken(credential, d)
 	case scheme != "" || r.URL.Query().Has("sig"):
 		return errAuthentication
 	}
-	return a.anonymous(r, op, t, flag(doc, false, "properties", "allowBlobPublicAccess"))
+	return errNoAuthentication
 }
 
-func (a *account) anonymous(r *http.Request, op *operation, t target, allowed bool) *blobError {
+// signatures are the schemes of each service with what their clients sign.
+var signatures = map[string]func(r *http.Request, account string) string{
+	"blob sharedkey": stringToSign, "queue sharedkey": stringToSign, "file sharedkey": stringToSign,
+	"table sharedkey": tables.StringToSign, "table sharedkeylite": tables.StringToSignLite,
+}
+
+func (a *account) anonymous(r *http.Request, op *operation, t target, allowed bool) *wireError {
 	if allowed && op.public != "" {
 		c, ok := a.vault.container(t.container)
 		if ok && (c.Access == "Container" || c.Access == op.public) {
@@ -64,10 +100,10 @@ func (a *account) anonymous(r *http.Request, op *operation, t target, allowed bo
 	return errResourceNotFound
 }
 
-func (a *account) checkToken(token string, op *operation, t target) *blobError {
+func (a *account) checkToken(token string, d demand) *wireError {
 	base := strings.TrimSuffix(a.cloud.URL(), "/") + "/storage"
-	own := strings.TrimSuffix(a.endpoint(), "/")
-	public := "https://" + a.name + ".blob.core.windows.net"
+	own := strings.TrimSuffix(a.planes[d.service].endpoint(), "/")
+	public := "https://" + a.name + "." + d.service + ".core.windows.net"
 	var audiences []string
 	for _, audience := range []string{publicAudience, base, own, public} {
 		audiences = append(audiences, audience, audience+"/")
@@ -76,24 +112,25 @@ func (a *account) checkToken(token string, op *operation, t target) *blobError {
 	if err != nil {
 		return errToken
 	}
-	scope := a.id + "/blobServices/default"
-	if t.container != "" {
-		scope += "/containers/" + t.container
+	scope := a.id + servicePath(d.service) + d.below
+	for _, set := range d.anyOf {
+		if !slices.ContainsFunc(set, func(right string) bool {
+			return !a.cloud.Authorizer().Allowed(claims.ObjectID, right, scope, d.data)
+		}) {
+			return nil
+		}
 	}
-	if !a.cloud.Authorizer().Allowed(claims.ObjectID, op.right, scope, op.data) {
-		return errPermission
-	}
-	return nil
+	return errPermission
 }
 
-// checkKey verifies a SharedKey signature, "account:signature", with either key.
-func (a *account) checkKey(r *http.Request, credential string) *blobError {
+// checkKey verifies a signature, "account:signature", with either key.
+func (a *account) checkKey(r *http.Request, credential string, build func(*http.Request, string) string) *wireError {
 	name, signature, _ := strings.Cut(credential, ":")
 	given, err := base64.StdEncoding.DecodeString(signature)
 	if err != nil || name != a.name || !fresh(r, time.Now()) {
 		return errAuthentication
 	}
-	signed := []byte(stringToSign(r, a.name))
+	signed := []byte(build(r, a.name))
 	secret := a.cloud.Store().Private(a.id)
 	for _, keyName := range keyNames {
 		key, err := base64.StdEncoding.DecodeString(secret[keyName])

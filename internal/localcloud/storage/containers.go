@@ -99,9 +99,9 @@ type xmlBlobProperties struct {
 }
 
 // page reads what every listing takes.
-func (a *account) page(r *http.Request) (listing, error) {
+func page(r *http.Request, endpoint string) (listing, error) {
 	q := r.URL.Query()
-	l := listing{ServiceEndpoint: a.endpoint(), Prefix: q.Get("prefix"), Marker: q.Get("marker"), Delimiter: q.Get("delimiter")}
+	l := listing{ServiceEndpoint: endpoint, Prefix: q.Get("prefix"), Marker: q.Get("marker"), Delimiter: q.Get("delimiter")}
 	if given := q.Get("maxresults"); given != "" {
 		n, err := strconv.Atoi(given)
 		if err != nil || n < 1 {
@@ -124,7 +124,7 @@ func includesMetadata(r *http.Request) bool {
 }
 
 func (a *account) serveContainers(w http.ResponseWriter, r *http.Request, _ target) error {
-	l, err := a.page(r)
+	l, err := page(r, a.endpoint())
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (a *account) serveContainers(w http.ResponseWriter, r *http.Request, _ targ
 }
 
 func (a *account) serveBlobs(w http.ResponseWriter, r *http.Request, t target) error {
-	l, err := a.page(r)
+	l, err := page(r, a.endpoint())
 	if err != nil {
 		return err
 	}

@@ -78,18 +78,24 @@ var operations = []operation{
 
 // ServeHTTP answers one request of the blob protocol.
 func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	preamble(w, r, "Windows-Azure-Blob/1.0 (local cloud)")
+	if err := a.answer(w, r); err != nil {
+		a.fail(w, r, a.protocolError(err))
+	}
+}
+
+// preamble writes the headers every answer carries.
+func preamble(w http.ResponseWriter, r *http.Request, server string) {
 	version := r.Header.Get("x-ms-version")
 	if version == "" {
 		version = protocolVersion
 	}
-	w.Header().Set("x-ms-version", version)
-	w.Header().Set("x-ms-request-id", uuid.NewString())
-	w.Header().Set("Server", "Windows-Azure-Blob/1.0 (local cloud)")
+	h := w.Header()
+	h.Set("x-ms-version", version)
+	h.Set("x-ms-request-id", uuid.NewString())
+	h.Set("Server", server)
 	if id := r.Header.Get("x-ms-client-request-id"); id != "" {
-		w.Header().Set("x-ms-client-request-id", id)
-	}
-	if err := a.answer(w, r); err != nil {
-		a.fail(w, r, a.protocolError(err))
+		h.Set("x-ms-client-request-id", id)
 	}
 }
 
@@ -113,8 +119,8 @@ func (a *account) answer(w http.ResponseWriter, r *http.Request) error {
 }
 
 // protocolError finds the protocol's word for an error of ours.
-func (a *account) protocolError(err error) *blobError {
-	var known *blobError
+func (a *account) protocolError(err error) *wireError {
+	var known *wireError
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &known):
@@ -138,7 +144,7 @@ func parseTarget(path string) (target, error) {
 	if errors.Join(err1, err2) != nil || len(inner) > 1024 || strings.ContainsRune(inner, 0) {
 		return target{}, errName
 	}
-	if name != "" && !containerName.MatchString(name) {
+	if name != "" && !validContainer(name) {
 		return target{}, errName
 	}
 	return target{name, inner}, nil

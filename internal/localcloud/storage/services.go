@@ -34,7 +34,17 @@ func (p *Provider) getService(_ context.Context, r *provider.Request) (*provider
 	return &provider.Answer{Status: http.StatusOK, Body: doc}, nil
 }
 
-// service is the blob service, which exists with its account.
+// serviceDefaults are what a service's document holds that nobody has written.
+var serviceDefaults = map[string]map[string]any{
+	serviceType: {"cors": map[string]any{"corsRules": []any{}},
+		"deleteRetentionPolicy": map[string]any{"enabled": false, "allowPermanentDelete": false}},
+	queueServiceType: {"cors": map[string]any{"corsRules": []any{}}},
+	tableServiceType: {"cors": map[string]any{"corsRules": []any{}}},
+	fileServiceType: {"cors": map[string]any{"corsRules": []any{}}, "protocolSettings": map[string]any{"smb": map[string]any{}},
+		"shareDeleteRetentionPolicy": map[string]any{"enabled": false}},
+}
+
+// service is a data service's document; it exists with its account.
 func (p *Provider) service(i id.ID) (provider.Document, error) {
 	if _, err := p.plane(i, 1); err != nil {
 		return nil, err
@@ -42,29 +52,41 @@ func (p *Provider) service(i id.ID) (provider.Document, error) {
 	if doc, exists := p.cloud.Store().Get(i.String()); exists {
 		return doc, nil
 	}
-	return provider.Identify(i, serviceType, map[string]any{"properties": map[string]any{
-		"cors": map[string]any{"corsRules": []any{}}, "deleteRetentionPolicy": map[string]any{"enabled": false, "allowPermanentDelete": false},
-	}}), nil
+	kind := canonical(i)
+	return provider.Identify(i, kind, map[string]any{"properties": provider.Merge(serviceDefaults[kind], nil)}), nil
 }
 
-func (p *Provider) listServices(_ context.Context, r *provider.Request) (*provider.Answer, error) {
-	doc, err := p.service(r.ID.Child("blobServices", "default"))
-	if err != nil {
-		return nil, err
+// canonical is a service's type in our spelling, whatever the request's.
+func canonical(i id.ID) string {
+	for kind := range serviceDefaults {
+		if i.IsType(kind) {
+			return kind
+		}
 	}
-	return &provider.Answer{Status: http.StatusOK, Body: map[string]any{"value": []any{map[string]any(doc)}}}, nil
+	return i.Type()
+}
+
+// listServices serves the list of one, whose type the path names.
+func (p *Provider) listServices(kind string) provider.Handler {
+	return func(_ context.Context, r *provider.Request) (*provider.Answer, error) {
+		doc, err := p.service(r.ID.Child(kind, "default"))
+		if err != nil {
+			return nil, err
+		}
+		return &provider.Answer{Status: http.StatusOK, Body: map[string]any{"value": []any{map[string]any(doc)}}}, nil
+	}
 }
 
 func (p *Provider) putService(_ context.Context, r *provider.Request) (*provider.Answer, error) {
 	if !strings.EqualFold(r.ID.Name(), "default") {
-		return nil, provider.BadRequest("InvalidRequestUri", "The blob service is called default.")
+		return nil, provider.BadRequest("InvalidRequestUri", "The service is called default.")
 	}
 	current, err := p.service(r.ID)
 	if err != nil {
 		return nil, err
 	}
 	given, _ := r.Body["properties"].(map[string]any)
-	doc := provider.Identify(r.ID, serviceType, map[string]any{"properties": provider.Merge(current["properties"].(map[string]any), given)})
+	doc := provider.Identify(r.ID, canonical(r.ID), map[string]any{"properties": provider.Merge(current["properties"].(map[string]any), given)})
 	p.cloud.Store().Put(r.ID.String(), doc)
 	return &provider.Answer{Status: http.StatusOK, Body: doc}, nil
 }
@@ -115,7 +137,7 @@ func (p *Provider) putContainer(_ context.Context, r *provider.Request) (*provid
 	if err != nil {
 		return nil, err
 	}
-	if !containerName.MatchString(r.ID.Name()) {
+	if !validContainer(r.ID.Name()) {
 		return nil, provider.BadRequest("ContainerNameInvalid", "A container name is 3 to 63 characters long and holds lower case letters, digits and single hyphens.")
 	}
 	access := provider.Text(r.Body, "properties", "publicAccess")

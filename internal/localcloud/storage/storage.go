@@ -1,16 +1,19 @@
 // Package storage is the local cloud's Microsoft.Storage: accounts with keys and
-// network rules, their blob service, and a small blob data plane over TLS.
+// network rules, and their four data planes over TLS: blobs, queues, tables, files.
 //
-// Real: SharedKey signatures with either key, Entra tokens (signature, audience,
-// expiry) together with role assignments, allowSharedKeyAccess, network rules by
-// the client's address, anonymous reads where account and container allow them;
-// containers and block blobs with metadata, ranges, conditions and listings, kept
-// on disk; Azure's error codes and XML.
+// Real: SharedKey signatures with either key (and SharedKeyLite for tables), Entra
+// tokens (signature, audience, expiry) together with role assignments, for files
+// with the intent of a backup only; allowSharedKeyAccess, network rules by the
+// client's address, anonymous reads of blobs where account and container allow
+// them; containers and block blobs with metadata, ranges, conditions and listings;
+// queues with visibility, receipts and expiry; tables as package tables has them;
+// shares with directories and files by ranges; all kept on disk; Azure's error
+// codes and XML.
 //
 // Not real: shared access signatures, leases, snapshots, versions, tiers, page and
-// append blobs, soft delete; queues, tables and files; replication and encryption
-// are documents only; virtual network rules are kept and admit nobody; bypass
-// lets no client in, because ordinary apps are no trusted services.
+// append blobs, soft delete; SMB and NFS, permissions of files; replication and
+// encryption are documents only; virtual network rules are kept and admit nobody;
+// bypass lets no client in, because ordinary apps are no trusted services.
 //
 // The package must never write a key or a token to a log or a document.
 package storage
@@ -58,8 +61,11 @@ func (p *Provider) Types() []provider.Type {
 			"listkeys":      {Handle: p.listKeys, Right: accountType + "/listkeys/action"},
 			"regeneratekey": {Handle: p.regenerateKey, Right: accountType + "/regeneratekey/action"},
 		}},
-		{Name: serviceType, Get: p.getService, List: p.listServices, Put: p.putService},
+		{Name: serviceType, Get: p.getService, List: p.listServices("blobServices"), Put: p.putService},
 		{Name: containerType, Get: p.getContainer, List: p.listContainers, Put: p.putContainer, Patch: p.putContainer, Delete: p.deleteContainer},
+	}
+	for _, f := range families() {
+		types = append(types, p.types(f)...)
 	}
 	for n := range types {
 		types[n].APIVersions = apiVersions

@@ -20,7 +20,9 @@ import (
 	"github.com/google/uuid"
 )
 
-var containerName = regexp.MustCompile(`^(\$root|\$web|\$logs|[a-z0-9](-?[a-z0-9]){2,62})$`)
+var systemContainer = regexp.MustCompile(`^\$(root|web|logs)$`)
+
+func validContainer(name string) bool { return validName(name) || systemContainer.MatchString(name) }
 
 var errNoContainer = errors.New("no such container")
 
@@ -74,6 +76,9 @@ func openVault(dir string, now func() time.Time) (*vault, error) {
 		return nil, fmt.Errorf("open blob folder: %w", err)
 	}
 	for _, e := range entries {
+		if !e.IsDir() {
+			continue // of another service
+		}
 		raw, err := os.ReadFile(filepath.Join(dir, e.Name(), indexFile))
 		if errors.Is(err, os.ErrNotExist) {
 			continue // a container whose making or removal was cut short

@@ -230,6 +230,8 @@ func (s *Sites) getConfig(_ context.Context, r *provider.Request) (*provider.Ans
 		stored, _ := s.cloud.Store().Get(childID(siteID, slotNames))
 		doc["properties"] = slotConfig(object(stored["properties"]))
 		return &provider.Answer{Body: doc}, nil
+	case configReferences:
+		return &provider.Answer{Body: s.frame(siteID, name)}, nil
 	case appSettings, connectionStrings, metadata:
 		return nil, fault(http.StatusMethodNotAllowed, "MethodNotAllowed", "The values of '%s' are listed by POST %s/list.", name, r.ID)
 	}

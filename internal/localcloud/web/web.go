@@ -43,13 +43,14 @@ type Sites struct {
 	identities *identity.Identities
 	runner     *runner
 	tokens     *tokenEndpoint
+	references *references
 }
 
 var _ provider.Provider = (*Sites)(nil)
 
 // New makes the provider and opens the endpoint that its apps get tokens from.
 func New(c provider.Cloud, ids *identity.Identities) (*Sites, error) {
-	s := &Sites{cloud: c, identities: ids, runner: newRunner(c.Logf)}
+	s := &Sites{cloud: c, identities: ids, runner: newRunner(c.Logf), references: newReferences()}
 	var err error
 	s.tokens, err = newTokenEndpoint(s.tokenFor, c.Logf)
 	return s, err
@@ -72,11 +73,14 @@ func (s *Sites) Types() []provider.Type {
 	}
 	slotConfig := config
 	slotConfig.Name = slotConfigType
+	reference := provider.Type{Name: referenceType, APIVersions: versions, Get: s.getReference, List: s.listReferences}
+	slotReference := reference
+	slotReference.Name = slotReferenceType
 	plan := provider.Type{Name: planType, APIVersions: versions, Put: s.putPlan, Patch: s.putPlan, Delete: s.deletePlan}
 	check := provider.Type{Name: nameCheckType, APIVersions: versions, Actions: map[string]provider.Action{
 		"checknameavailability": {Handle: s.checkName, Right: "Microsoft.Web/checknameavailability/action"},
 	}}
-	return []provider.Type{site, slot, config, slotConfig, plan, check}
+	return []provider.Type{site, slot, config, slotConfig, reference, slotReference, plan, check}
 }
 
 // Resume starts the process of every site that has one.

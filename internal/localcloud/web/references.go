@@ -1,0 +1,261 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/patchbay/patchbay/internal/arm/id"
+	"github.com/patchbay/patchbay/internal/localcloud/provider"
+)
+
+// Settings that stand for secrets in a vault: @Microsoft.KeyVault(...). When a site is
+// started its references are looked up with its identity, over the vault's own protocol
+// and from the address that apps call out from. What cannot be resolved reaches the
+// process as it is written; the site's configreferences say why.
+
+const (
+	referenceType     = configType + "/appsettings"
+	slotReferenceType = slotConfigType + "/appsettings"
+	configReferences  = "configreferences"
+
+	vaultKind       = "Microsoft.KeyVault/vaults"
+	vaultAudience   = "https://vault.azure.net"
+	vaultAPIVersion = "7.4"
+	fetchTimeout    = 5 * time.Second
+	fetchLimit      = 64 << 10
+)
+
+// Statuses of a reference, as the service names them.
+const (
+	resolved        = "Resolved"
+	invalidSyntax   = "InvalidSyntax"
+	vaultNotFound   = "VaultNotFound"
+	secretNotFound  = "SecretNotFound"
+	versionNotFound = "SecretVersionNotFound"
+	accessDenied    = "AccessToKeyVaultDenied"
+	noIdentity      = "MSINotEnabled"
+	timedOut        = "FetchTimedOut"
+	otherReasons    = "OtherReasons"
+)
+
+// reference is one setting that stands for a secret.
+type reference struct {
+	text, vault, secret, version string
+	status, active               string // active is the version that was found
+}
+
+// references are the last look-ups of every site.
+type references struct {
+	mu    sync.Mutex
+	sites map[string]map[string]reference // by folded site id and setting
+}
+
+func newReferences() *references {
+	return &references{sites: map[string]map[string]reference{}}
+}
+
+func (r *references) set(site string, found map[string]reference) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sites[site] = found
+}
+
+func (r *references) of(site string) map[string]reference {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sites[site]
+}
+
+const referencePrefix = "@microsoft.keyvault("
+
+func isReference(value string) bool {
+	return len(value) >= len(referencePrefix) && strings.EqualFold(value[:len(referencePrefix)], referencePrefix)
+}
+
+// parseReference reads SecretUri=..., or VaultName=...;SecretName=...;SecretVersion=....
+func parseReference(value string) reference {
+	r := reference{text: value, status: invalidSyntax}
+	inner, closed := strings.CutSuffix(value[len(referencePrefix):], ")")
+	parts := map[string]string{}
+	for _, part := range strings.Split(inner, ";") {
+		name, text, _ := strings.Cut(part, "=")
+		parts[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(text)
+	}
+	if uri := parts["secreturi"]; uri != "" && closed {
+		u, err := url.Parse(uri)
+		if err != nil || u.Scheme != "https" {
+			return r
+		}
+		segments := strings.Split(strings.Trim(u.Path, "/"), "/")
+		if len(segments) < 2 || len(segments) > 3 || !strings.EqualFold(segments[0], "secrets") {
+			return r
+		}
+		r.vault, r.secret, r.status = "https://"+u.Host+"/", segments[1], ""
+		if len(segments) == 3 {
+			r.version = segments[2]
+		}
+		return r
+	}
+	if closed && parts["vaultname"] != "" && parts["secretname"] != "" {
+		r.vault, r.secret, r.version, r.status = parts["vaultname"], parts["secretname"], parts["secretversion"], ""
+	}
+	return r
+}
+
+// dereference replaces the references among a site's variables by what they lead to.
+func (s *Sites) dereference(siteID string, settings map[string]string) map[string]string {
+	out, found := map[string]string{}, map[string]reference{}
+	for name, value := range settings {
+		out[name] = value
+		if !isReference(value) {
+			continue
+		}
+		r := parseReference(value)
+		if r.status == "" {
+			if secret, ok := s.lookUp(siteID, &r); ok {
+				out[name] = secret
+			}
+		}
+		found[name] = r
+	}
+	s.references.set(id.Fold(siteID), found)
+	return out
+}
+
+// lookUp asks the vault; r tells in the end how that went.
+func (s *Sites) lookUp(siteID string, r *reference) (string, bool) {
+	at, ok := s.vaultAt(r.vault)
+	if !ok {
+		r.status = vaultNotFound
+		return "", false
+	}
+	doc, _ := s.cloud.Store().Get(siteID)
+	wanted := text(object(doc["properties"])["keyVaultReferenceIdentity"])
+	if strings.EqualFold(wanted, "SystemAssigned") {
+		wanted = ""
+	}
+	who, ok := s.identities.Principal(doc["identity"], "", "", wanted)
+	if !ok {
+		r.status = noIdentity
+		return "", false
+	}
+	token, _, err := s.cloud.Directory().Token(who.ObjectID, vaultAudience)
+	if err != nil {
+		r.status = otherReasons
+		return "", false
+	}
+	value, status, version := s.fetch(at+"secrets/"+url.PathEscape(r.secret)+"/"+url.PathEscape(r.version), token)
+	if status == secretNotFound && r.version != "" {
+		status = versionNotFound
+	}
+	r.status, r.active = status, version
+	return value, status == resolved
+}
+
+// vaultAt finds a vault's address by its name or its address; names lead nowhere else,
+// so that no token goes to a stranger.
+func (s *Sites) vaultAt(nameOrURI string) (string, bool) {
+	for _, doc := range s.cloud.Store().Under("", vaultKind) {
+		uri := provider.Text(doc, "properties", "vaultUri")
+		if strings.EqualFold(uri, nameOrURI) || strings.EqualFold(provider.Text(doc, "name"), nameOrURI) {
+			return uri, uri != ""
+		}
+	}
+	return "", false
+}
+
+// fetch gets one secret over the vault's protocol.
+func (s *Sites) fetch(uri, token string) (value, status, version string) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(uri, "/")+"?api-version="+vaultAPIVersion, nil)
+	if err != nil {
+		return "", invalidSyntax, ""
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	transport, err := s.vaultTransport()
+	if err != nil {
+		return "", otherReasons, ""
+	}
+	resp, err := transport.RoundTrip(req)
+	switch {
+	case ctx.Err() != nil:
+		return "", timedOut, ""
+	case err != nil:
+		return "", otherReasons, ""
+	}
+	defer resp.Body.Close()
+	var said struct{ ID, Value string }
+	err = json.NewDecoder(io.LimitReader(resp.Body, fetchLimit)).Decode(&said)
+	switch {
+	case resp.StatusCode == http.StatusOK && err == nil:
+		return said.Value, resolved, said.ID[strings.LastIndexByte(said.ID, '/')+1:]
+	case resp.StatusCode == http.StatusNotFound:
+		return "", secretNotFound, ""
+	case resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized:
+		return "", accessDenied, ""
+	}
+	return "", otherReasons, ""
+}
+
+// vaultTransport trusts the cloud's authority and calls out from where apps do.
+func (s *Sites) vaultTransport() (*http.Transport, error) {
+	_, _, file := s.cloud.CertFiles()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(raw)
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(outbound)}}
+	return &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}, nil
+}
+
+// referenceDocument is how ARM shows one reference; it never shows a value.
+func (s *Sites) referenceDocument(i id.ID, setting string, r reference) map[string]any {
+	site, _ := s.cloud.Store().Get(i.Parent().String())
+	identity := text(object(site["properties"])["keyVaultReferenceIdentity"])
+	vault := strings.TrimSuffix(strings.TrimPrefix(r.vault, "https://"), "/")
+	if head, _, dotted := strings.Cut(vault, "."); dotted && net.ParseIP(vault) == nil {
+		vault = head
+	}
+	kind := referenceType
+	if i.IsType(slotConfigType) {
+		kind = slotReferenceType
+	}
+	return map[string]any{"id": i.String() + "/appsettings/" + setting, "name": setting, "type": kind, "location": site["location"],
+		"properties": map[string]any{"reference": r.text, "status": r.status, "vaultName": vault, "secretName": r.secret,
+			"secretVersion": r.version, "activeVersion": r.active, "identityType": identity, "source": "KeyVault", "details": r.status}}
+}
+
+func (s *Sites) listReferences(_ context.Context, r *provider.Request) (*provider.Answer, error) {
+	if !strings.EqualFold(r.ID.Name(), configReferences) {
+		return nil, fault(http.StatusNotFound, "NotFound", "Cannot find %s.", r.ID)
+	}
+	value := []any{}
+	for setting, one := range s.references.of(r.ID.Parent().Fold()) {
+		value = append(value, s.referenceDocument(r.ID, setting, one))
+	}
+	return &provider.Answer{Body: map[string]any{"value": value}}, nil
+}
+
+func (s *Sites) getReference(_ context.Context, r *provider.Request) (*provider.Answer, error) {
+	config := r.ID.Parent()
+	for setting, one := range s.references.of(config.Parent().Fold()) {
+		if strings.EqualFold(setting, r.ID.Name()) && strings.EqualFold(config.Name(), configReferences) {
+			return &provider.Answer{Body: s.referenceDocument(config, setting, one)}, nil
+		}
+	}
+	return nil, fault(http.StatusNotFound, "NotFound", "Cannot find a reference named %s.", r.ID.Name())
+}

@@ -1,0 +1,79 @@
+package target
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/patchbay/patchbay/internal/catalog"
+	"github.com/patchbay/patchbay/internal/connection"
+)
+
+// userRules are what a kind of database server wants of its users.
+type userRules struct {
+	longest  int  // the longest name it keeps
+	byClient bool // applications are known by their client id, not by their object id
+}
+
+// userRulesOf are the rules by the servers' resource provider, folded.
+func userRulesOf() map[string]userRules {
+	return map[string]userRules{
+		"microsoft.dbforpostgresql": {longest: maxUserName},
+		"microsoft.dbformysql":      {longest: 32, byClient: true},
+		"microsoft.sql":             {longest: 128, byClient: true},
+	}
+}
+
+// rulesFor finds the rules of the server that a target lies on; those of PostgreSQL stand
+// for any other.
+func rulesFor(targetID string) userRules {
+	all := userRulesOf()
+	for namespace, rules := range all {
+		if strings.Contains(strings.ToLower(targetID), "/providers/"+namespace+"/") {
+			return rules
+		}
+	}
+	return userRules{longest: maxUserName}
+}
+
+// engineLogin is the name the engine goes by as a server's administrator.
+func (d *derivation) engineLogin() connection.Value {
+	login := d.facts.Text(factEngineLogin)
+	if longest := rulesFor(d.c.Properties.Target.ID).longest; len(login) > longest {
+		login = cut("patchbay_"+login, longest)
+	}
+	return connection.Plain(login)
+}
+
+// boundBy adds the id by which the server knows who signs in, where that is not the
+// principal's own.
+func (d *derivation) boundBy(want connection.Attrs, principal connection.Value) error {
+	switch {
+	case !rulesFor(d.c.Properties.Target.ID).byClient:
+		return nil
+	case principal.From != nil:
+		for n := range d.facets {
+			if d.facets[n].Fold() == principal.From.Facet.Fold() {
+				d.facets[n].Want[connection.AttrTells] = connection.Plain(connection.OutClientID)
+			}
+		}
+		want[connection.AttrClientID] = connection.Output(principal.From.Facet, connection.OutClientID)
+	case d.c.Properties.Auth.Type == connection.AuthUserAccount: // a person has no client id
+		want[connection.AttrClientID] = principal
+	default:
+		client := strings.ToLower(d.facts.Text(catalog.FactClientID))
+		if client == "" {
+			return fmt.Errorf("derive database user: %s is not known", catalog.FactClientID)
+		}
+		want[connection.AttrClientID] = connection.Plain(client)
+	}
+	return nil
+}
+
+// cut shortens a name to what a server keeps; the same long name gives the same short one.
+func cut(name string, longest int) string {
+	if len(name) <= longest {
+		return name
+	}
+	tail := "_" + hash(name)
+	return name[:longest-len(tail)] + tail
+}
