@@ -21,6 +21,9 @@ type fixture struct {
 		Path, Version string
 		Body          map[string]any
 	} `yaml:"puts"`
+	Target  string
+	Service map[string]string
+	Secret  struct{ Name, Value string }
 	// Az are the words after "az webapp connection create", one list per command line.
 	Az [][]string `yaml:"az"`
 }
