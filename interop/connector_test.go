@@ -78,7 +78,7 @@ func state(path, want string) func(*testing.T, any) {
 
 func localSteps() []localStep {
 	return []localStep{
-		{on("preview-configuration redis", "", "--client-type", "python")[:3], previewed("AZURE_REDIS_CONNECTIONSTRING")},
+		{[]string{"connection", "preview-configuration", "redis", "--client-type", "python"}, previewed("AZURE_REDIS_CONNECTIONSTRING")},
 		{[]string{"connection", "preview-configuration", "storage-blob", "--client-type", "python"}, previewed("AZURE_STORAGEBLOB_RESOURCEENDPOINT")},
 		{on("create redis", "cache", "--tg", group, "--server", cache, "--database", "0", "--secret", "--client-type", "python"), state("provisioningState", "Succeeded")},
 		{on("create storage-blob", "files", "--tg", group, "--account", account, "--secret", "--client-type", "python"), state("provisioningState", "Succeeded")},

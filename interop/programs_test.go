@@ -53,7 +53,7 @@ func ecosystems() []ecosystem {
 			return []string{cached("go", "clients"), program}
 		}, planes: same("postgres", "mysql", "redis", "blob", "queue", "table", "kafka", "keyvault", "appconfig"),
 			// No settings are documented for Go there.
-			types: map[string]string{"table": "none", "kafka": "none", "keyvault": "none", "appconfig": "none"}},
+			types: map[string]string{"table": "python", "kafka": "none", "keyvault": "none", "appconfig": "none"}},
 	}
 }
 
