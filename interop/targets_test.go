@@ -46,7 +46,7 @@ func (a *azure) fixtures() []*fixture {
 		unique = unique[:min(len(unique), 20)]
 		groupID := "/subscriptions/" + a.cloud.Ready.SubscriptionID + "/resourceGroups/" + unique
 		text := strings.NewReplacer("{group}", groupID, "{g}", unique, "{n}", unique, "{cloud}", a.cloud.Ready.Endpoint,
-			"{subscription}", a.cloud.Ready.SubscriptionID).Replace(string(raw))
+			"{subscription}", a.cloud.Ready.SubscriptionID, "{tenant}", a.cloud.Ready.TenantID).Replace(string(raw))
 		if err := yaml.Unmarshal([]byte(text), f); err != nil {
 			a.t.Fatalf("%s: %v", file, err)
 		}

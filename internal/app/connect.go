@@ -123,7 +123,7 @@ func inProcess(ctx context.Context, p place, state string) (cli.API, error) {
 	}
 	h := server.New(server.Config{Engine: s.engine, Upstream: s.signed(upstream), SupportTypes: supportTypes, Log: log, PublicURL: p.cloud.ARM,
 		Names: configurationNames, Components: daprConfigurations, Here: p.here(),
-		Tokens: server.Myself(server.Caller{ObjectID: s.who.objectID, ClientID: s.who.clientID, Name: s.who.name}), Rights: server.Unchecked{}})
+		Tokens: server.Myself(server.Caller{ObjectID: s.who.objectID, ClientID: s.who.clientID, Name: s.who.name, App: s.who.kind != "User"}), Rights: server.Unchecked{}})
 	return &face{Client: api.NewClient(api.Options{Endpoint: p.cloud.ARM, HTTP: api.InProcess(h)}), station: s}, nil
 }
 

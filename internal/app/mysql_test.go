@@ -38,10 +38,16 @@ func (c *cloudUnderTest) makeMySQL() principal {
 	c.arm("PUT", id+"/databases/db1", mysqlVersion, map[string]any{"properties": map[string]any{}})
 	c.arm("PUT", id+"/firewallRules/tests", mysqlVersion, map[string]any{"properties": map[string]any{"startIpAddress": testAddress, "endIpAddress": testAddress}})
 	dba := c.newPrincipal("dba")
-	c.arm("PUT", id+"/administrators/ActiveDirectory", mysqlVersion, map[string]any{"properties": map[string]any{
-		"administratorType": "ActiveDirectory", "login": "dba", "sid": dba.ObjectID, "tenantId": c.ready.TenantID, "identityResourceId": reader.id,
-	}})
+	c.appoint("dba", dba, reader)
 	return dba
+}
+
+// appoint makes somebody the server's one Entra administrator.
+func (c *cloudUnderTest) appoint(login string, who principal, reader userIdentity) {
+	c.t.Helper()
+	c.arm("PUT", c.mysqlServer()+"/administrators/ActiveDirectory", mysqlVersion, map[string]any{"properties": map[string]any{
+		"administratorType": "ActiveDirectory", "login": login, "sid": who.ObjectID, "tenantId": c.ready.TenantID, "identityResourceId": reader.id,
+	}})
 }
 
 func mysqlByIdentity(c *cloudUnderTest) map[string]any {
@@ -210,11 +216,13 @@ func TestMySQLUndo(t *testing.T) {
 	}
 }
 
-// Killed wherever: the next server finishes or takes back, and the administrator is who
-// it was before the first of them.
+// Killed wherever: the next server finishes, and the administrator is who it was before the
+// first of them. Where the server died before it took that place, somebody else is appointed
+// before the next one comes; then it is that one.
 func TestMySQLKilled(t *testing.T) {
 	t.Parallel()
-	c, s, _ := mysqlStage(t)
+	c, s, dba := mysqlStage(t)
+	other, reader := c.newPrincipal("other"), c.makeIdentity("reader")
 	path := s.linker("app1", "orders")
 	create, remove := change{"PUT", path, mysqlByIdentity(c)}, change{"DELETE", path, nil}
 	s.start()
@@ -227,6 +235,10 @@ func TestMySQLKilled(t *testing.T) {
 				t.Fatalf("a run survived entry %d", n)
 			}
 			break
+		}
+		if c.mysqlWorld()["admin"] == before["admin"] {
+			c.appoint("other", other, reader)
+			before["admin"] = c.mysqlWorld()["admin"]
 		}
 		s.start()
 		op := s.await(s.newest())
@@ -241,5 +253,73 @@ func TestMySQLKilled(t *testing.T) {
 		if diff := cmp.Diff(before, c.mysqlWorld()); diff != "" {
 			t.Fatalf("killed at entry %d, then deleted: %s", n, diff)
 		}
+		c.appoint("dba", dba, reader)
+		before["admin"] = c.mysqlWorld()["admin"]
+	}
+}
+
+// Two apps are joined to one server side by side: both get in, and the administrator comes
+// back once, whichever operation ends last.
+func TestMySQLSideBySide(t *testing.T) {
+	t.Parallel()
+	c, s, _ := mysqlStage(t)
+	c.makeWitness("app2")
+	s.start()
+	before := c.mysqlWorld()
+	both := func(method string, body any) {
+		var ids []string
+		for _, app := range []string{"app1", "app2"} {
+			a := s.call(method, s.linker(app, "from"+app), body)
+			ids = append(ids, a.Header.Get("X-Patchbay-Operation"))
+		}
+		for _, id := range ids {
+			if op := s.await(id); op.text("status") != "Succeeded" {
+				t.Errorf("%s: %s", method, op.Raw)
+			}
+		}
+		if now := c.mysqlWorld(); now["admin"] != before["admin"] {
+			t.Errorf("after %s: %s", method, cmp.Diff(before["admin"], now["admin"]))
+		}
+	}
+	for range 3 {
+		both("PUT", mysqlByIdentity(c))
+		for _, app := range []string{"app1", "app2"} {
+			if status, said := c.visit(t, app, "/mysql"); status != 200 || !strings.Contains(said, "aad_from"+app) {
+				t.Errorf("%s: %d %s", app, status, said)
+			}
+		}
+		both("DELETE", nil)
+	}
+	if diff := cmp.Diff(before, c.mysqlWorld()); diff != "" {
+		t.Errorf("afterwards: %s", diff)
+	}
+}
+
+// An update that fails after the app's identity was switched off brings it back as another
+// principal: the database user is bound to the new client id, and the app gets in.
+func TestMySQLUndoneUpdate(t *testing.T) {
+	t.Parallel()
+	c, s, _ := mysqlStage(t)
+	s.start()
+	path := s.linker("app1", "orders")
+	if op := s.do("PUT", path, mysqlByIdentity(c)); op.text("status") != "Succeeded" {
+		t.Fatalf("create: %s", op.Raw)
+	}
+	before := c.mysqlWorld()
+	principal := c.arm("GET", c.site("app1"), siteVersion, nil).text("identity", "principalId")
+	byPassword := body(c.mysqlServer()+"/databases/db1", map[string]any{"authType": "secret", "name": mysqlAdmin, "secretInfo": map[string]any{"secretType": "rawValue", "value": adminPassword}})
+	c.faults(map[string]any{"method": "PATCH", "path": "/sites/app1$", "status": 403, "when": "after"})
+	op := s.do("PUT", path, byPassword)
+	c.faults()
+	t.Logf("update: %s", op.text("status"))
+	now := c.mysqlWorld()
+	if diff := cmp.Diff(before, now); op.text("status") == "Failed" && diff != "" {
+		t.Errorf("after the undo: %s", diff)
+	}
+	if status, said := c.visit(t, "app1", "/mysql"); status != 200 {
+		t.Errorf("the app: %d %s", status, said)
+	}
+	if c.arm("GET", c.site("app1"), siteVersion, nil).text("identity", "principalId") == principal {
+		t.Log("the identity was not replaced")
 	}
 }

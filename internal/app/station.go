@@ -149,16 +149,22 @@ func (s *station) drivers() engine.Drivers {
 		appConfig  = "Microsoft.AppConfiguration/configurationStores"
 		hubRules   = "Microsoft.EventHub/namespaces/networkRuleSets"
 		busRules   = "Microsoft.ServiceBus/namespaces/networkRuleSets"
+		cosmosDB   = "Microsoft.DocumentDB/databaseAccounts"
 	)
 	return engine.Drivers{
 		connection.KindSetting:  {site: setting, slot: setting, site + config: links, slot + config: links},
 		connection.KindIdentity: {site: identity, slot: identity},
 		connection.KindRole:     {"": facet.NewRole(c, patience)},
-		connection.KindAccess:   {postgres: facet.NewServerAdmin(c, here), mysql: facet.NewMySQLAdmin(c, here), mssql: facet.NewSQLAdmin(c, here, s.who.clientID), redis: facet.NewRedisAccess(c), vaults: facet.NewVaultAccess(c), redisDB: facet.NewRedisEnterpriseAccess(c)},
-		connection.KindFeature:  {postgres: facet.NewPostgresFeature(c, here), redis: facet.NewRedisFeature(c)},
+		connection.KindAccess: {postgres: facet.NewServerAdmin(c, here), mysql: facet.NewMySQLAdmin(c, here), mssql: facet.NewSQLAdmin(c, here, s.who.clientID), redis: facet.NewRedisAccess(c), vaults: facet.NewVaultAccess(c), redisDB: facet.NewRedisEnterpriseAccess(c),
+			cosmosDB + "/sqlRoleAssignments":       facet.NewCosmosAccess(c, "sqlRoleAssignments"),
+			cosmosDB + "/mongoMIRoleAssignments":   facet.NewCosmosAccess(c, "mongoMIRoleAssignments"),
+			cosmosDB + "/cassandraRoleAssignments": facet.NewCosmosAccess(c, "cassandraRoleAssignments"),
+			cosmosDB + "/gremlinRoleAssignments":   facet.NewCosmosAccess(c, "gremlinRoleAssignments"),
+			cosmosDB + "/tableRoleAssignments":     facet.NewCosmosAccess(c, "tableRoleAssignments")},
+		connection.KindFeature: {postgres: facet.NewPostgresFeature(c, here), redis: facet.NewRedisFeature(c)},
 		connection.KindFirewall: {postgres: facet.NewPostgresFirewall(c), mysql: facet.NewMySQLFirewall(c), mssql: facet.NewSQLFirewall(c), redis: facet.NewRedisFirewall(c), storage: facet.NewStorageFirewall(c), vaults: facet.NewVaultFirewall(c),
 			hubRules: facet.NewEventHubsFirewall(c), busRules: facet.NewServiceBusFirewall(c),
-			signalR: facet.NewSignalRFirewall(c), webPubSub: facet.NewWebPubSubFirewall(c), cognitive: facet.NewCognitiveFirewall(c)},
+			signalR: facet.NewSignalRFirewall(c), webPubSub: facet.NewWebPubSubFirewall(c), cognitive: facet.NewCognitiveFirewall(c), cosmosDB: facet.NewCosmosFirewall(c)},
 		connection.KindSecret:    {vaults: facet.NewSecret(s.dataPlane("vault"))},
 		connection.KindConfigKey: {appConfig: facet.NewConfigKey(s.dataPlane("appconfig"))},
 		connection.KindDBUser: {postgres: facet.NewDBUser(facet.DBUserOptions{
@@ -223,7 +229,8 @@ func (s *station) targets(facts *catalog.Catalog) *target.Reader {
 		Engine: func(context.Context) (target.Identity, error) {
 			return target.Identity{PrincipalID: s.who.objectID, Login: s.who.name, TenantID: s.who.tenant, Type: personOnly(s.who.kind)}, nil
 		},
-		Address: func(context.Context) (string, error) { return s.place.egress, nil },
+		Address:     func(context.Context) (string, error) { return s.place.egress, nil },
+		VaultSecret: s.dataPlane("vault").Secret,
 	}
 }
 

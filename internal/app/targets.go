@@ -87,7 +87,11 @@ func targetCommand(s catalog.Support) cli.TargetCommand {
 	return c
 }
 
-// supportTypes is the matrix of what goes together, for every source there is.
+// localSource is how the matrix calls connections without a source, as the Azure CLI does.
+const localSource = "connection"
+
+// supportTypes is the matrix of what goes together, for every source there is and for
+// local connections.
 func supportTypes() []api.SupportType {
 	facts, err := catalog.Default()
 	if err != nil {
@@ -102,6 +106,11 @@ func supportTypes() []api.SupportType {
 		seen[source.Name] = true
 		for _, s := range facts.Support(target.ReadyAuth()) {
 			out = append(out, api.SupportType{Source: source.Name, Target: s.Target, AuthTypes: s.AuthTypes, ClientTypes: s.ClientTypes})
+		}
+	}
+	for _, s := range facts.Support(everyAuth()) {
+		if auth := localAuth(s); len(auth) > 0 {
+			out = append(out, api.SupportType{Source: localSource, Target: s.Target, AuthTypes: auth, ClientTypes: append(s.ClientTypes, daprClient(s)...)})
 		}
 	}
 	return out

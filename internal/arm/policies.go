@@ -75,6 +75,10 @@ func transient(resp *http.Response, err error) bool {
 		return true
 	case resp.StatusCode == http.StatusConflict:
 		return busy(errorCode(resp))
+	case resp.StatusCode == http.StatusPreconditionFailed:
+		// Cosmos DB says so while another write of the account runs; with a condition of
+		// our own it means what it says.
+		return resp.Request != nil && resp.Request.Header.Get("If-Match") == "" && resp.Request.Header.Get("If-None-Match") == ""
 	}
 	return resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented
 }

@@ -59,7 +59,7 @@ func open(from fs.FS) (*Catalog, error) {
 		}
 		head.withCertificate()
 		head.withPerson()
-		full := sync.OnceValues(func() (*Target, error) { return file(name, text) })
+		full := sync.OnceValues(func() (*Target, error) { return file(from, name, text) })
 		c.entries = append(c.entries, entry{head, full})
 	}
 	slices.SortFunc(c.entries, func(a, b entry) int { return cmp.Compare(a.head.Name, b.head.Name) })
@@ -80,8 +80,8 @@ func read(from fs.FS) (*Catalog, error) {
 	return c, nil
 }
 
-func file(name string, text []byte) (*Target, error) {
-	t, err := decode(text)
+func file(from fs.FS, name string, text []byte) (*Target, error) {
+	t, err := decode(from, text)
 	if err == nil && t.Name != strings.TrimSuffix(path.Base(name), ".yaml") {
 		err = fmt.Errorf("it calls itself %q", t.Name)
 	}
@@ -91,12 +91,16 @@ func file(name string, text []byte) (*Target, error) {
 	return t, nil
 }
 
-// decode reads one file, strictly, and checks it.
-func decode(text []byte) (*Target, error) {
+// decode reads one file, strictly, and checks it. Settings it has like another target's
+// come from there.
+func decode(from fs.FS, text []byte) (*Target, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	t := &Target{}
 	if err := d.Decode(t); err != nil {
+		return nil, err
+	}
+	if err := t.beLike(from); err != nil {
 		return nil, err
 	}
 	t.withCertificate()

@@ -88,7 +88,7 @@ var names = map[string]string{
 // undocumented are values of what previews ask for beside the documented placeholders.
 var undocumented = map[string]string{
 	"component": "component1", "containerApp": "app1", "defaultDomain": "quietsea-01234567.westeurope.azurecontainerapps.io",
-	"endpoint": "https://app1.example.com:8443", "instrumentationKey": "88888888-9999-aaaa-bbbb-cccccccccccc",
+	"instrumentationKey": "88888888-9999-aaaa-bbbb-cccccccccccc",
 }
 
 // TestSettings holds every row of every pair, and of every form, to its file.
@@ -113,6 +113,8 @@ func TestSettings(t *testing.T) {
 func writePair(t *testing.T, out *strings.Builder, target *catalog.Target, auth, client, form string) {
 	t.Helper()
 	given := map[string]string{"tenantId": names["tenantId"]} // asked for by one form only
+	undocumented := maps.Clone(undocumented)
+	undocumented["endpoint"] = target.Example
 	for _, name := range target.PreviewNames(auth, client) {
 		if given[name] = names[name] + undocumented[name]; given[name] == "" {
 			t.Errorf("%s with %s asks for %s", auth, client, name)
@@ -201,7 +203,7 @@ func TestMatchRefuses(t *testing.T) {
 		group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg/databases":    "nearest: postgres-flexible",
 		group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg/databases/":   "nearest: postgres-flexible",
 		group + "/providers/Microsoft.Cache/redis/c/databases/zero":                    "[0-9]",
-		group + "/providers/Microsoft.Storage/storageAccounts/a/tapeServices/default":  "nearest: storage-blob",
+		group + "/providers/Microsoft.Storage/storageAccounts/a/tapeServices/default":  "nearest: storage-table",
 		group + "/providers/Microsoft.Storage/storageAccounts/a/queueServices/default": "storage-queue can be previewed",
 		group + "/providers/Microsoft.Storage/storageAccounts/a/blobServices/other":    "blobServices/default",
 		group + "/providers/Microsoft.Web/sites/s":                                     "storage-blob",
@@ -235,6 +237,9 @@ func TestNames(t *testing.T) {
 func TestSupport(t *testing.T) {
 	t.Parallel()
 	for _, row := range load(t).Support([]string{connection.AuthSecret, connection.AuthSystemIdentity}) {
+		if _, open := get(t, row.Target).Auth[catalog.AuthNone]; open {
+			continue
+		}
 		first := connection.AuthSystemIdentity // before keys, after a password of a user's own
 		if !row.KeysFetched && slices.Contains(row.AuthTypes, connection.AuthSecret) || !slices.Contains(row.AuthTypes, first) {
 			first = connection.AuthSecret
@@ -244,7 +249,7 @@ func TestSupport(t *testing.T) {
 		}
 	}
 	all := load(t).Support(nil)
-	if len(all[0].AuthTypes) != 5 || len(all) != len(load(t).Names()) {
+	if len(all[0].AuthTypes) != 6 || len(all) != len(load(t).Names()) {
 		t.Errorf("%+v", all[0])
 	}
 	ready := 0
@@ -275,7 +280,7 @@ func TestRowsRefuse(t *testing.T) {
 		{"redis", connection.AuthSystemIdentity, "springBoot", problem.ClientUnsupported, "take a key only"},
 		{"redis", connection.AuthSecret, "pyton", problem.ClientUnsupported, `did you mean "python"`},
 		{"redis", connection.AuthSecret, "php", problem.ClientUnsupported, "allowed: dotnet"},
-		{"redis", connection.AuthUserAccount, "go", problem.AuthUnsupported, "secret, userAssignedIdentity"},
+		{"redis", connection.AuthEasyAuth, "go", problem.AuthUnsupported, "secret, userAssignedIdentity"},
 		{"postgres-flexible", "systemAsignedIdentity", "go", problem.AuthUnsupported, `did you mean "systemAssignedIdentity"`},
 	} {
 		_, err := get(t, row.target).Rows(row.auth, row.client)

@@ -39,10 +39,15 @@ const (
 	KindSecret    = "secret"    // holds a credential
 )
 
+// AuthNone is the word of a target's file for no sign-in at all: a request has no
+// authInfo then.
+const AuthNone = "none"
+
 var (
 	authTypes = []string{
 		connection.AuthSecret, connection.AuthAccessKey, connection.AuthSystemIdentity, connection.AuthUserIdentity,
 		connection.AuthServicePrincipalSecret, connection.AuthServicePrincipalCertificate, connection.AuthUserAccount, connection.AuthEasyAuth,
+		AuthNone,
 	}
 	variants = map[string]string{
 		"":                      "",
@@ -160,7 +165,10 @@ func (t *Target) checkReferences() (bad []error) {
 		}
 	}
 	if t.DBUser != nil {
-		resources["dbuser"], facts["dbuser host"] = t.DBUser.Of, t.DBUser.Host
+		facts["dbuser host"] = t.DBUser.Host
+		if t.DBUser.Of != "" {
+			resources["dbuser"] = t.DBUser.Of
+		}
 		facts["dbuser database"], facts["dbuser owner"] = t.DBUser.Database, t.DBUser.Owner
 		if t.DBUser.In != "" {
 			resources["dbuser in"] = t.DBUser.In

@@ -40,7 +40,7 @@ settings:
 // TestBadFiles breaks a good file in one place each.
 func TestBadFiles(t *testing.T) {
 	t.Parallel()
-	if _, err := decode([]byte(minimal)); err != nil {
+	if _, err := decode(nil, []byte(minimal)); err != nil {
 		t.Fatalf("the good file: %v", err)
 	}
 	for _, row := range []struct{ old, new, phrase string }{
@@ -92,7 +92,7 @@ func TestBadFiles(t *testing.T) {
 		if text == minimal {
 			t.Fatalf("%q is not in the file", row.old)
 		}
-		if _, err := decode([]byte(text)); err == nil || !strings.Contains(err.Error(), row.phrase) {
+		if _, err := decode(nil, []byte(text)); err == nil || !strings.Contains(err.Error(), row.phrase) {
 			t.Errorf("%q for %q: %v does not say %q", row.new, row.old, err, row.phrase)
 		}
 	}
@@ -182,8 +182,11 @@ func TestEveryIDIsFound(t *testing.T) {
 	for _, target := range c.Targets() {
 		if len(target.ID) == 0 {
 			for _, word := range target.Types {
-				if got, ok := c.OfType(strings.ToUpper(word)); !ok || got != target {
+				if got, ok := c.OfType(strings.ToUpper(word)); !ok || got != target && len(target.Schemes) == 0 {
 					t.Errorf("%s: no target", word)
+				}
+				if m, err := c.MatchTarget(connection.Target{Type: word, Endpoint: target.Example}); len(target.Schemes) > 0 && (err != nil || m.Target != target) {
+					t.Errorf("%s: %v", target.Example, err)
 				}
 			}
 			continue

@@ -194,13 +194,15 @@ func (t *Target) RenderDapr(auth string, facts connection.Facts, r DaprRequest) 
 		w.give(e)
 	}
 	out.Spec.Metadata = w.entries
-	text, err := yaml.Marshal(out)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := yaml.NewEncoder(&text)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(out); err != nil {
 		return Setting{}, fmt.Errorf("write the component of %s: %w", t.Name, err)
 	}
-	setting := Setting{Name: DaprName(r.Name) + ".yaml", Documented: component.Type, Value: connection.Plain(string(text)), Kind: KindTemplated}
+	setting := Setting{Name: DaprName(r.Name) + ".yaml", Documented: component.Type, Value: connection.Plain(text.String()), Kind: KindTemplated}
 	if w.secret {
-		setting.Value, setting.Kind = connection.Hidden(string(text)), KindSecret
+		setting.Value, setting.Kind = connection.Hidden(text.String()), KindSecret
 	}
 	return setting, nil
 }

@@ -48,6 +48,11 @@ func (c *Catalog) MatchTarget(t connection.Target) (*Match, error) {
 		if t.Endpoint == "" {
 			return nil, problem.New(problem.BodyInvalid, "", "targetService of type %s needs an endpoint", e.head.Types[at])
 		}
+		if len(e.head.Schemes) > 0 {
+			if err := e.whole().checkAddress(t.Endpoint); err != nil {
+				return nil, err
+			}
+		}
 		m := &Match{Target: e.whole(), ID: t.Endpoint, Facts: connection.Facts{FactEndpoint: connection.Plain(t.Endpoint)}}
 		if len(e.head.Types) > 1 {
 			m.Form = e.head.Types[at]

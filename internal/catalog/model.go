@@ -23,7 +23,10 @@ type Target struct {
 	Types      []string            `yaml:"types"`     // words of targetService.type, where there is no ARM id; one linker each
 	Linkers    []Linker            `yaml:"linkers"`   // how the command line asks for each, where it is not by one address
 	Schemes    []string            `yaml:"schemes"`   // of the address of such a target, where they tell targets of one type apart
+	Example    string              `yaml:"example"`   // such an address, for people
+	Like       *Like               `yaml:"like"`      // the target whose settings it has as well
 	Given      map[string]string   `yaml:"given"`     // facts that come with the request, with help
+	Asked      map[string]string   `yaml:"asked"`     // of these, those that come as further options of connection strings, with the option's name
 	Resources  map[string]Resource `yaml:"resources"` // what is read
 	Facts      map[string]Place    `yaml:"facts"`
 	Keys       map[string]KeyPlace `yaml:"keys"`    // secret facts that an action hands out
@@ -123,6 +126,21 @@ type KeyPlace struct {
 type Derived struct {
 	From  string `yaml:"from"`
 	Match string `yaml:"match"`
+	Else  string `yaml:"else"` // what holds when the other fact is known and does not match
+}
+
+// Like takes the rows of another target for the auth and client types that both have.
+// They lose what they tell of the documentation: it is about the other target.
+type Like struct {
+	Target string `yaml:"target"`
+	Form   string `yaml:"form"` // one of that target's forms or types; empty for its ordinary connection
+	Swap   []Swap `yaml:"swap"` // in the templates of its rows, in this order
+}
+
+// Swap puts one text in the place of another.
+type Swap struct {
+	From string `yaml:"from"`
+	To   string `yaml:"to"`
 }
 
 // Preview says how facts follow from names and the cloud's suffix where no cloud is
@@ -189,6 +207,7 @@ type Access struct {
 	Policies []string  `yaml:"policies"`
 	When     Condition `yaml:"when"`     // instead of roles when it holds; without a condition always
 	Optional bool      `yaml:"optional"` // only where a policy is asked for, instead of the default roles
+	Child    string    `yaml:"child"`    // the collection of grants below Of, where its type alone does not tell which
 }
 
 // Feature is a switch on the target.
@@ -212,6 +231,7 @@ type DBUser struct {
 // Auth is how one auth type works with the target.
 type Auth struct {
 	Given bool     `yaml:"given"` // the user gives name and password
+	Whole bool     `yaml:"whole"` // what is given is a whole connection string, without a name
 	Key   string   `yaml:"key"`   // the fact that is the fetched key
 	With  []string `yaml:"with"`  // further facts out of the same answer
 	As    string   `yaml:"as"`    // the auth type whose settings it gets

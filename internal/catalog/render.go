@@ -35,6 +35,7 @@ func (t *Target) Settings(auth, client string, facts connection.Facts, o Options
 	if err != nil {
 		return nil, err
 	}
+	facts, o.Connection = t.ask(facts, o.Connection)
 	facts, err = t.derive(facts)
 	if err != nil {
 		return nil, err

@@ -88,6 +88,8 @@ func (t *Target) derive(facts connection.Facts) (connection.Facts, error) {
 		}
 		if m := re.FindStringSubmatch(facts.Text(d.From)); m != nil {
 			out[name] = connection.Value{Text: m[1], Secret: facts[d.From].Secret}
+		} else if d.Else != "" {
+			out[name] = connection.Plain(d.Else)
 		}
 	}
 	return out, nil

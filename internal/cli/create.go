@@ -100,7 +100,7 @@ func (t TargetCommand) exampleTarget() []string {
 }
 
 func (t TargetCommand) exampleAuth() string {
-	if len(t.AuthTypes) == 0 || t.ownAuth() {
+	if len(t.AuthTypes) == 0 || t.ownAuth() || t.open() {
 		return ""
 	}
 	o, _ := authByWire(t.AuthTypes[0])
@@ -138,6 +138,9 @@ func (o *createOptions) run(ctx context.Context) error {
 	defer done()
 	linkers, err := o.linkers(ctx, a, d, authInfo)
 	if err != nil {
+		return err
+	}
+	if more, err := o.reachStores(ctx, a, d, linkers[0].id, o.properties, o.writeFlags); err != nil || !more {
 		return err
 	}
 	return o.writeAll(ctx, a, d, linkers, o.writeFlags)
@@ -190,7 +193,7 @@ func (o *createOptions) authInfo(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	if !ok {
-		if o.properties.optedOut("auth") && o.properties.optedOut("configinfo") {
+		if o.target.target.open() || o.properties.optedOut("auth") && o.properties.optedOut("configinfo") {
 			return nil, nil
 		}
 		if option, err = o.defaultAuth(ctx); err != nil {

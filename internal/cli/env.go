@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"regexp"
@@ -73,8 +74,12 @@ func writeEnv(format string, settings []envSetting) ([]byte, error) {
 		for _, s := range settings {
 			object[s.name] = s.value
 		}
-		out, err := json.MarshalIndent(object, "", "  ")
-		return append(out, '\n'), err
+		var out bytes.Buffer
+		encoder := json.NewEncoder(&out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		err := encoder.Encode(object)
+		return out.Bytes(), err
 	}
 	var out strings.Builder
 	for _, f := range envFormats() {

@@ -36,6 +36,9 @@ type world struct {
 	code     int
 	served   ServeOptions
 	lastErr  string
+	argv     []string // of the program that run was to start
+	environ  []string
+	ended    int // its exit code
 }
 
 // deps builds what Main needs around a world.
@@ -55,7 +58,15 @@ func (w *world) deps(env func(string) (string, bool), out, err *bytes.Buffer) De
 			}
 			return w.api, Defaults{Context: "local", Subscription: testSub, InProcess: w.inside}, nil
 		},
-		Local: w.local, Contexts: w.contexts, Poll: time.Millisecond, Preview: fakePreview,
+		Exec: func(argv, env []string) (int, error) {
+			w.argv, w.environ = argv, env
+			if argv[0] == "nothing" {
+				return 0, errors.New("no such program")
+			}
+			return w.ended, nil
+		},
+		Environ: func() []string { return []string{"HOME=/home/ann", "A_STRING=mine"} },
+		Local:   w.local, Contexts: w.contexts, Poll: time.Millisecond, Preview: fakePreview,
 		Serve: func(_ context.Context, o ServeOptions, ready func(ReadyInfo)) error {
 			w.served = o
 			ready(ReadyInfo{Endpoint: "https://127.0.0.1:9"})
@@ -82,7 +93,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"patchbay": runMain, "code": checkCode, "fake": setFake, "called": checkCalled, "put": checkPut, "input": setInput,
+			"patchbay": runMain, "code": checkCode, "fake": setFake, "called": checkCalled, "put": checkPut, "input": setInput, "ran": checkRan,
 		},
 	})
 }
@@ -117,6 +128,24 @@ func checkCode(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// checkRan compares the program that was started, and that it has a setting.
+func checkRan(ts *testscript.TestScript, neg bool, args []string) {
+	w := ts.Value("world").(*world)
+	if neg {
+		if w.argv != nil {
+			ts.Fatalf("%v was started", w.argv)
+		}
+		return
+	}
+	if !slices.Contains(w.environ, args[0]) {
+		ts.Fatalf("the environment %v lacks %s", w.environ, args[0])
+	}
+	if got := strings.Join(w.argv, " "); got != strings.Join(args[1:], " ") {
+		ts.Fatalf("%s was started", got)
+	}
+	w.argv, w.environ = nil, nil
+}
+
 func setInput(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Value("world").(*world).input = strings.ReplaceAll(args[0], `\n`, "\n")
 }
@@ -136,6 +165,8 @@ func setFake(ts *testscript.TestScript, _ bool, args []string) {
 		w.cancel, w.terminal, w.inside, w.api.streamed, w.api.outcome = false, false, false, nil, nil
 	case "broken-stream":
 		w.api.streamed = func(context.Context) error { return errors.New("connection reset") }
+	case "exits":
+		w.ended, _ = strconv.Atoi(rest[0])
 	case "drift":
 		w.api.drift[rest[0]] = rest[1]
 	case "runtime":

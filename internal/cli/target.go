@@ -98,6 +98,11 @@ func (t *targetPlace) wanted(subscription string, stdin io.Reader) ([]wanted, er
 	return out, nil
 }
 
+// open tells whether there is nothing to sign in to.
+func (t TargetCommand) open() bool {
+	return len(t.AuthTypes) == 1 && t.AuthTypes[0] == "none"
+}
+
 // ownAuth tells whether the target's options say who signs in.
 func (t TargetCommand) ownAuth() bool { return len(t.Linkers) > 0 && t.Linkers[0].Name != "" }
 

@@ -108,6 +108,7 @@ type Auth struct {
 	Permissions    []string `json:"permissions,omitempty"`
 	ClientID       string   `json:"clientId,omitempty"`
 	PrincipalID    string   `json:"principalId,omitempty"`
+	PrincipalType  string   `json:"principalType,omitempty"` // ServicePrincipal where a user account is an application's; not on the wire
 	SubscriptionID string   `json:"subscriptionId,omitempty"`
 	UserName       string   `json:"userName,omitempty"`
 	Roles          []string `json:"roles,omitempty"`

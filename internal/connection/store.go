@@ -28,3 +28,6 @@ func ReferredSecret(value string) (uri string, ok bool) {
 
 // IsSecretReference tells whether a setting's value stands for a secret in a vault.
 func IsSecretReference(value string) bool { return strings.HasPrefix(value, "@Microsoft.KeyVault(") }
+
+// FactConfidedIn is the id of the vault that a password was read from.
+const FactConfidedIn = "secretInfo.vault"

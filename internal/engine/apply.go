@@ -171,6 +171,9 @@ func (r *run) stillNeeded(ctx context.Context, c *plan.Change) (bool, error) {
 	}
 	rec, err := r.record(ctx, c.Facet.Key)
 	if err == nil && c.Facet.Scaffold && rec != nil {
+		if len(rec.Owners) > 1 && rec.OwnedBy(r.uid) {
+			return false, r.release(ctx, c.Facet.Key) // the operation that still leans on it takes it down
+		}
 		c.Restore = rec.Previous // what it took the place of, as read just before
 	}
 	if err != nil || c.Facet.Scaffold || rec == nil {

@@ -69,11 +69,12 @@ func (e *Engine) prepareChange(ctx context.Context, p *Prepared) error {
 	if err := e.name(ctx, c); err != nil {
 		return err
 	}
-	_, p.facets, err = e.derive(ctx, c, p.secrets)
+	facts, facets, err := e.derive(ctx, c, p.secrets)
 	if err != nil {
 		return e.refused(c, err)
 	}
-	p.Rights = e.rights(p.facets, e.Targets.Reads(c))
+	p.facets = facets
+	p.Rights = e.rights(p.facets, append(e.Targets.Reads(c), vaultRights(facts)...))
 	return nil
 }
 

@@ -59,6 +59,16 @@ func leads(s *connection.Connection, id string) bool {
 // store they stand beside those of every other app.
 func longNames(c *connection.Connection) bool { return stores(c)["--appconfig-id"] != "" }
 
+// vaultRights names what somebody must be allowed to do at a vault whose secret we read
+// for them: let themselves in. ARM knows no right to read a value.
+func vaultRights(facts Facts) []Right {
+	vault := facts.Text(connection.FactConfidedIn)
+	if vault == "" {
+		return nil
+	}
+	return []Right{{Action: "Microsoft.KeyVault/vaults/accessPolicies/write", Scope: vault}}
+}
+
 // revealed puts in place of references what they lead to: what the app reads in the end.
 // A secret that could not be looked at is taken as it was written.
 func (r *run) revealed(settings map[string]connection.Value, facets []connection.Facet) map[string]connection.Value {

@@ -157,6 +157,12 @@ func (d *ConfigKey) write(ctx context.Context, b *keyBasis, c plan.Change) (conn
 	made := &keyBasis{exists: true}
 	body := keyValue{Value: want.Want[connection.AttrValue].Text, ContentType: want.Want[connection.AttrContentType].Text, Tags: marked(b.seen.Tags, want)}
 	err := d.send(ctx, b, want, exchange{method: http.MethodPut, contentType: configKeyType, body: body, into: &made.seen})
+	if problem.Is(err, problem.WriteLost) {
+		// Unless it was we who wrote it: an answer may have got lost.
+		if now := d.State(d.read(ctx, want), want); now.Mark == want.Want[connection.AttrMark].Text && plan.Matches(want.Want, now) {
+			return now, nil
+		}
+	}
 	return d.State(made, want), err
 }
 
@@ -173,10 +179,10 @@ func (d *ConfigKey) send(ctx context.Context, b *keyBasis, f connection.Facet, x
 		_, err := d.plane.do(ctx, x)
 		return closed(err), err
 	})
-	if _, lost := refusedWith(err, http.StatusPreconditionFailed); lost {
+	if _, lost := refusedWith(err, http.StatusPreconditionFailed); lost && (x.method == http.MethodPut || d.read(ctx, f).exists) {
 		return problem.New(problem.WriteLost, f.Resource, "somebody else wrote %s in the same moment", f.Name).While("write key-value")
 	}
-	if err != nil {
+	if _, gone := refusedWith(err, http.StatusPreconditionFailed); err != nil && !gone {
 		return asProblem(err, f.Resource, "write key-value")
 	}
 	return nil

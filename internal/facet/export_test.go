@@ -5,4 +5,7 @@ var (
 	Blocks  = blocks
 	Ident   = ident
 	Literal = literal
+	SQLName = sqlName
+	SQLSID  = sqlSID
+	SQLGUID = sqlGUID
 )

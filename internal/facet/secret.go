@@ -248,3 +248,22 @@ func (d *Secret) problem(err error, f connection.Facet, attempt string) error {
 	}
 	return asProblem(err, f.Resource, attempt)
 }
+
+// Secret reads the value at an address of a vault, for a connection whose password lies
+// there already. Errors name the vault and hold no value.
+func (p DataPlane) Secret(ctx context.Context, vault, uri string) (string, error) {
+	var seen secretBundle
+	_, err := p.do(ctx, exchange{method: http.MethodGet, uri: uri + "?api-version=" + secretVersion, into: &seen})
+	r, refused := err.(*refusal) //nolint:errorlint // do returns it bare
+	name := uri[strings.Index(uri, "/secrets/")+1:]
+	switch {
+	case err == nil:
+		return seen.Value, nil
+	case refused && r.status == http.StatusNotFound:
+		return "", problem.New(problem.SecretNeeded, vault, "the vault has no %s", name).While("read the password")
+	case refused && r.status == http.StatusForbidden:
+		return "", problem.New(problem.EngineLacksRight, vault, "Patchbay's identity may not read %s: the vault answers %s", name, r.Error()).
+			While("read the password").WithFix("give Patchbay's identity the role Key Vault Secrets User on %s, and let its address in", vault)
+	}
+	return "", asProblem(err, vault, "read the password")
+}

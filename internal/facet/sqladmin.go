@@ -104,6 +104,7 @@ func (d *SQLAdmin) State(b any, f connection.Facet) connection.State {
 	if p.TenantID != "" {
 		state.Attrs[attrTenant] = connection.Plain(p.TenantID)
 	}
+	state.Why = "the server has one administrator: " + p.Login + " cannot sign in while the operation runs and is administrator again afterwards"
 	return state
 }
 
@@ -144,6 +145,9 @@ func (d *SQLAdmin) write(ctx context.Context, b any, c plan.Change) error {
 		return d.put(ctx, c.Facet.Resource, d.sid(principal), login, d.directory.TenantID)
 	case !ours: // gone already, or somebody else's by now: not ours to change
 		return nil
+	case c.Restore != nil && c.Restore.Unknown:
+		return problem.New(problem.Remainder, c.Facet.Resource, "who was administrator before cannot be read back: %s", c.Restore.Why).
+			While("restore administrator").WithFix("set the administrator by hand: az sql server ad-admin create")
 	case restores(c):
 		before := c.Restore.Attrs
 		if sid := before[connection.AttrPrincipalID].Text; before[connection.AttrLogin].Text != "" {

@@ -26,9 +26,13 @@ func sqlGrants() []struct {
 	}
 }
 
-// sqlRoles are the roles a facet asks for; those of the middle where it does not say.
+// sqlRoles are the roles a facet asks for, by a word or one by one, as a state tells them
+// that fits no word; those of the middle where it does not say.
 func sqlRoles(f connection.Facet) []string {
 	wanted := f.Want[connection.AttrGrant].Text
+	if strings.HasPrefix(wanted, "db_") {
+		return strings.Split(wanted, ",")
+	}
 	for _, g := range sqlGrants() {
 		if g.word == wanted {
 			return g.roles

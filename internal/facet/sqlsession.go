@@ -29,8 +29,12 @@ const (
 	sqlPrincipalHas  = 15063
 )
 
-// dialSQL adapts a dial function to the driver.
+// dialSQL adapts a dial function to the driver. With a host name of its own it is handed
+// names, which the driver would look up itself otherwise.
 type dialSQL func(ctx context.Context, network, address string) (net.Conn, error)
+
+// HostName implements mssql.HostDialer.
+func (dialSQL) HostName() string { return "" }
 
 func (d dialSQL) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return d(ctx, network, address)

@@ -128,7 +128,7 @@ func (d *SQLUser) State(b any, f connection.Facet) connection.State {
 	case note.kind == "" && len(user.notes) > 0:
 		state.Exists, state.Why = false, fmt.Sprintf("the user %q is another connection's so far", user.name)
 	case asked && note.kind == noteMade && len(user.notes) == 1 && len(sqlExceeds(sqlRoles(f), user.roles)) > 0:
-		state.Attrs[connection.AttrGrant] = connection.Plain("more than " + wanted.Text)
+		state.Attrs[connection.AttrGrant] = connection.Plain(strings.Join(user.roles, ","))
 	case asked:
 		state.Attrs[connection.AttrGrant] = wanted
 	}

@@ -264,8 +264,25 @@ func (c *Cloud) register() error {
 		if err := c.front.Register(p); err != nil {
 			return err
 		}
+		if m, ok := p.(mounter); ok {
+			c.front.Mount(m.Mount())
+		}
+		if l, ok := p.(leverer); ok {
+			name, serve := l.Lever()
+			c.front.AddLocal(name, serve)
+		}
 	}
 	return nil
+}
+
+// mounter is a provider with an interface of its own below the cloud's endpoint.
+type mounter interface {
+	Mount() (prefix string, h http.Handler)
+}
+
+// leverer is a provider with a path under /_local.
+type leverer interface {
+	Lever() (name string, serve func(ctx context.Context, method, rest string, body map[string]any) (int, any, error))
 }
 
 func (c *Cloud) invoke(ctx context.Context, caller provider.Principal, method, path, apiVersion string, body provider.Document) (any, error) {

@@ -352,9 +352,9 @@ func (m *maker) scaffoldOne(f connection.Facet, needed bool) {
 		return
 	}
 	switch {
-	case needed && !stands:
+	case needed: // where another operation put it up, this one becomes its owner too
 		m.erect, m.strike = append(m.erect, up), append(m.strike, down)
-	case left:
+	case left && r.OwnedBy(m.UID): // whoever else put it up takes it down, or its recovery does
 		m.strike = append(m.strike, down)
 	}
 }

@@ -186,11 +186,12 @@ func blobCode(resp *http.Response) string {
 	if code := resp.Header.Get("x-ms-error-code"); code != "" {
 		return code
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096)) // what cannot be read holds no code
-	_, rest, _ := strings.Cut(string(body), "<Code>")
-	code, _, found := strings.Cut(rest, "</Code>")
-	if !found {
-		return ""
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))                               // what cannot be read holds no code
+	for opens, closes := range map[string]string{"<Code>": "</Code>", `"code":"`: `"`} { // of XML, and of JSON for tables
+		if _, rest, found := strings.Cut(string(body), opens); found {
+			code, _, _ := strings.Cut(rest, closes)
+			return code
+		}
 	}
-	return code
+	return ""
 }

@@ -39,9 +39,13 @@ func principalSettings(protocol, client string) (id, secret, tenant string) {
 		return messagingPrincipal(protocol, client)
 	}
 	if client == "springBoot" {
-		if protocol == "blob" {
-			const prefix = "spring.cloud.azure.storage.blob.credential."
+		if protocol == "blob" || protocol == "queue" {
+			prefix := "spring.cloud.azure.storage." + protocol + ".credential."
 			return prefix + "client-id", prefix + "client-secret", ""
+		}
+		if protocol == "cosmos" {
+			const prefix = "spring.cloud.azure.cosmos."
+			return prefix + "credential.client-id", prefix + "credential.client-secret", prefix + "profile.tenant-id"
 		}
 		if protocol == "vault" {
 			const prefix = "spring.cloud.azure.keyvault.secret."
@@ -50,8 +54,9 @@ func principalSettings(protocol, client string) (id, secret, tenant string) {
 		const prefix = "spring.cloud.azure.credential."
 		return prefix + "client-id", prefix + "client-secret", prefix + "tenant-id"
 	}
-	prefix := map[string]string{"postgres": "AZURE_POSTGRESQL_", "mysql": mysqlPrefix, "redis": "AZURE_REDIS_", "blob": "AZURE_STORAGEBLOB_",
-		"webpubsub": "AZURE_WEBPUBSUB_", "openai": "AZURE_OPENAI_", "aiservices": "AZURE_AISERVICES_", "cognitive": "AZURE_COGNITIVESERVICES_", "vault": "AZURE_KEYVAULT_", "appconfig": "AZURE_APPCONFIGURATION_"}[protocol]
+	prefix := map[string]string{"postgres": "AZURE_POSTGRESQL_", "mysql": mysqlPrefix, "redis": "AZURE_REDIS_", "blob": "AZURE_STORAGEBLOB_", "queue": "AZURE_STORAGEQUEUE_", "table": "AZURE_STORAGETABLE_", "cosmos": "AZURE_COSMOS_", "cosmostable": "AZURE_COSMOS_",
+		"webpubsub": "AZURE_WEBPUBSUB_", "openai": "AZURE_OPENAI_", "aiservices": "AZURE_AISERVICES_", "cognitive": "AZURE_COGNITIVESERVICES_", "vault": "AZURE_KEYVAULT_", "appconfig": "AZURE_APPCONFIGURATION_",
+		"mongo": "AZURE_COSMOS_", "cql": "AZURE_COSMOS_", "gremlin": "AZURE_COSMOS_"}[protocol]
 	return prefix + "CLIENTID", prefix + "CLIENTSECRET", prefix + "TENANTID"
 }
 

@@ -52,9 +52,12 @@ func New(o Options) *Prober {
 		o.Timeout = DefaultTimeout
 	}
 	p := &Prober{options: o}
-	p.knocks = map[string]knock{"postgres": p.postgres, "mysql": p.mysql, "tds": p.tds, "redis": p.redis, "blob": p.blob,
+	p.knocks = map[string]knock{"postgres": p.postgres, "mysql": p.mysql, "tds": p.tds, "redis": p.redis, "blob": p.blob, "queue": p.storage, "file": p.storage, "table": p.storage, "cosmos": p.cosmos, "cosmostable": p.cosmosTable,
 		"eventhub": p.amqp, "servicebus": p.amqp, "kafka": p.kafka,
 		"signalr": p.hub, "webpubsub": p.hub, "openai": p.ai, "aiservices": p.ai, "cognitive": p.ai, "insights": p.insights, "https": p.https, "vault": p.vault, "appconfig": p.appConfig}
+	for protocol, try := range map[string]knock{"mongo": p.mongo, "cql": p.cql, "gremlin": p.gremlin} {
+		p.knocks[protocol] = try
+	}
 	return p
 }
 
@@ -69,12 +72,23 @@ type visit struct {
 
 // get returns the value of a setting by its documented name.
 func (v *visit) get(documented string) string {
-	name := v.c.SettingName(documented)
+	name := v.c.SettingName(v.own(documented))
 	text, ok := v.settings[strings.ToLower(name)]
 	if !ok {
 		v.missing = append(v.missing, name)
 	}
 	return text
+}
+
+// own is the documented name as the target has it: some offers of one protocol have
+// settings like another's, with a word of their own in front.
+func (v *visit) own(documented string) string {
+	if v.facts.Text(connection.FactTarget) == "neon-postgres" {
+		if rest, ok := strings.CutPrefix(documented, "AZURE_"); ok {
+			return "NEON_" + rest
+		}
+	}
+	return documented
 }
 
 // identity tells whether the app signs in with an identity instead of a secret.

@@ -25,6 +25,7 @@ const (
 // ids of a connection's target by the catalog's name.
 var ids = map[string]string{
 	"postgres-flexible": group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg1/databases/orders",
+	"mysql-flexible":    group + "/providers/Microsoft.DBforMySQL/flexibleServers/my1/databases/orders",
 	"redis":             group + "/providers/Microsoft.Cache/redis/cache1/databases/0",
 	"storage-blob":      group + "/providers/Microsoft.Storage/storageAccounts/account1/blobServices/default",
 }
@@ -156,7 +157,7 @@ func TestBounded(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = silent.Close() })
 	_, port, _ := net.SplitHostPort(silent.Addr().String())
-	for target, protocol := range map[string]string{"postgres-flexible": "postgres", "redis": "redis", "storage-blob": "blob"} {
+	for target, protocol := range map[string]string{"postgres-flexible": "postgres", "mysql-flexible": "mysql", "redis": "redis", "storage-blob": "blob"} {
 		c := link(target, secret, "go")
 		settings := written(t, target, c, map[string]string{
 			"host": "h.test", "port": "6380", "database": "0", "username": "app", "password": "x", "redisKey": "x",

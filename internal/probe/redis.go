@@ -19,8 +19,8 @@ import (
 
 // redisPlace is where the app's settings point.
 type redisPlace struct {
-	host, port, password, database string
-	plain                          bool // TLS is switched off
+	host, port, user, password, database string // user is empty where only a password is given
+	plain                                bool   // TLS is switched off
 }
 
 const redisTLSPort = "6380"
@@ -66,7 +66,7 @@ func redisStackExchange(v *visit) (redisPlace, error) {
 	if err != nil {
 		return redisPlace{}, errors.New("its endpoint has no port")
 	}
-	return redisPlace{host: host, port: port, password: o["password"], database: orElse(o["defaultdatabase"], "0"), plain: !strings.EqualFold(o["ssl"], "true")}, nil
+	return redisPlace{host: host, port: port, user: o["user"], password: o["password"], database: orElse(o["defaultdatabase"], "0"), plain: !strings.EqualFold(o["ssl"], "true")}, nil
 }
 
 func redisURL(v *visit) (redisPlace, error) {
@@ -76,7 +76,7 @@ func redisURL(v *visit) (redisPlace, error) {
 	}
 	password, _ := u.User.Password()
 	return redisPlace{
-		host: u.Hostname(), port: orElse(u.Port(), "6379"), password: password,
+		host: u.Hostname(), port: orElse(u.Port(), "6379"), user: u.User.Username(), password: password,
 		database: orElse(strings.Trim(u.Path, "/"), "0"), plain: u.Scheme == "redis",
 	}, nil
 }
@@ -155,6 +155,9 @@ func (v *visit) redisLogin(s *redisSession, place redisPlace, at string) outcome
 func (v *visit) redisAuth(place redisPlace) []string {
 	if v.token != "" {
 		return []string{"AUTH", v.c.Properties.Auth.PrincipalID, v.token}
+	}
+	if place.user != "" {
+		return []string{"AUTH", place.user, place.password}
 	}
 	return []string{"AUTH", place.password}
 }

@@ -24,9 +24,7 @@ const (
 	tdsNoDatabase    = 4060
 	tdsLoginFailed   = 18456
 	tdsFirewall      = 40615
-	tdsUnavailable   = 40613
 	tdsNoPublic      = 47073
-	tdsWrongServer   = 40532
 	tdsLoginDisabled = 18470
 )
 
@@ -71,8 +69,12 @@ func (p *Prober) tdsToken(ctx context.Context, v *visit, place tdsPlace) (string
 	return token, outcome{}
 }
 
-// tdsDialer adapts a dial function to the driver.
+// tdsDialer adapts a dial function to the driver. With a host name of its own it is
+// handed names, which the driver would look up itself otherwise.
 type tdsDialer DialFunc
+
+// HostName implements mssql.HostDialer.
+func (tdsDialer) HostName() string { return "" }
 
 func (d tdsDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return d(ctx, network, address)

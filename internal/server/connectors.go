@@ -77,8 +77,11 @@ func (x *exchange) patchConnector() error { return x.patch(http.StatusAccepted) 
 // complete fills in what a request leaves to the service to know: who the person is, and
 // where they are.
 func (x *exchange) complete(p *connection.Properties) {
-	if p.Auth != nil && p.Auth.Type == connection.AuthUserAccount && p.Auth.PrincipalID == "" {
-		p.Auth.PrincipalID = x.caller.ObjectID
+	if a := p.Auth; a != nil && a.Type == connection.AuthUserAccount {
+		a.PrincipalID, a.PrincipalType = firstText(a.PrincipalID, x.caller.ObjectID), ""
+		if x.caller.App && strings.EqualFold(a.PrincipalID, x.caller.ObjectID) {
+			a.PrincipalType = "ServicePrincipal"
+		}
 	}
 	azure := x.place.local() && p.Target.Type == "AzureResource"
 	if azure && p.Auth != nil && p.Auth.Type == connection.AuthUserAccount {

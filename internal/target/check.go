@@ -16,7 +16,7 @@ import (
 // files may hold more.
 func ReadyAuth() []string {
 	return []string{connection.AuthSecret, connection.AuthAccessKey, connection.AuthSystemIdentity, connection.AuthUserIdentity,
-		connection.AuthServicePrincipalSecret, connection.AuthServicePrincipalCertificate}
+		connection.AuthServicePrincipalSecret, connection.AuthServicePrincipalCertificate, catalog.AuthNone}
 }
 
 // LocalAuth lists those of a connection without a source: a person signs in, and no
@@ -82,7 +82,7 @@ func checkOptions(c *connection.Connection) error {
 	}
 	if a := p.Auth; a != nil {
 		options = append(options,
-			option{!slices.Contains([]string{"", "rawValue"}, a.SecretType), "secretInfo of type " + a.SecretType},
+			option{!slices.Contains([]string{"", "rawValue", secretByURI, secretByName}, a.SecretType), "secretInfo of type " + a.SecretType},
 			option{a.Mode != "" && a.Mode != "optInAllAuth" && a.Mode != authOptOut, "authMode " + a.Mode})
 	}
 	for _, o := range options {
@@ -99,6 +99,9 @@ func checkAuth(c *connection.Connection, m *catalog.Match, given connection.Secr
 	if a == nil {
 		if !waysOf(c).settings {
 			return nil
+		}
+		if authType(c, t) == catalog.AuthNone {
+			return checkOpen(c, m)
 		}
 		return problem.New(problem.AuthUnsupported, c.ID, "no auth type is given; allowed for %s: %s", t.Name, strings.Join(t.Offered(readyFor(c)), ", "))
 	}
@@ -127,7 +130,19 @@ func checkAuth(c *connection.Connection, m *catalog.Match, given connection.Secr
 	if err := checkSecret(c, t, given); err != nil {
 		return err
 	}
-	if err := checkConnectionOptions(c, rows); err != nil {
+	if err := checkConnectionOptions(c, t, rows); err != nil {
+		return err
+	}
+	return checkNames(c, rows)
+}
+
+// checkOpen judges a connection to a target that asks for no sign-in.
+func checkOpen(c *connection.Connection, m *catalog.Match) error {
+	rows, err := m.Rows(catalog.AuthNone, c.Properties.ClientType)
+	if err != nil {
+		return err
+	}
+	if err := checkConnectionOptions(c, m.Target, rows); err != nil {
 		return err
 	}
 	return checkNames(c, rows)
@@ -214,10 +229,15 @@ func checkSecret(c *connection.Connection, t *catalog.Target, given connection.S
 	a := c.Properties.Auth
 	_, have := given[connection.SecretSlot]
 	switch how := t.Auth[a.Type]; {
-	case how.Given && a.Name == "":
+	case how.Given && !how.Whole && a.Name == "":
 		return problem.New(problem.SecretNeeded, c.ID, "%s needs the name of a database user", t.Name)
 	case lacksSecret(c, t, given) != nil:
 		return lacksSecret(c, t, given)
+	case how.Whole && have && !strings.Contains(given[connection.SecretSlot].Reveal(), "://"):
+		return problem.New(problem.BodyInvalid, c.ID, "the secret of %s is its whole connection string, a URL with user name and password", t.Name).
+			WithFix("give it with --secret secret=URL")
+	case confided(c):
+		return checkConfided(c, t)
 	case (how.Key != "" || len(how.Permissions) > 0) && (have || a.Name != ""):
 		return problem.New(problem.OptionUnsupported, c.ID, "the key of %s is fetched from the target, none can be given", t.Name).
 			WithFix("write --secret without name and value")
@@ -242,10 +262,21 @@ func lacksSecret(c *connection.Connection, t *catalog.Target, given connection.S
 	return nil
 }
 
-// checkConnectionOptions refuses further options of a connection string where there is none.
-func checkConnectionOptions(c *connection.Connection, rows []catalog.Row) error {
+// checkConnectionOptions refuses further options of a connection string where there is
+// none, and misses those that say where the target is.
+func checkConnectionOptions(c *connection.Connection, t *catalog.Target, rows []catalog.Row) error {
 	cfg := c.Properties.Configuration
-	if cfg == nil || len(cfg.AdditionalConnection) == 0 {
+	if cfg == nil {
+		cfg = &connection.Configuration{}
+	}
+	told, rest := t.Ask(cfg.AdditionalConnection)
+	for _, fact := range sortedKeys(t.Asked) {
+		if told[fact] == "" {
+			return problem.New(problem.BodyInvalid, c.ID, "configurationInfo.additionalConnectionStringProperties.%s is missing: %s is told by nobody else", t.Asked[fact], strings.ToLower(t.Given[fact])).
+				WithFix("add --connstr-props %s=VALUE", t.Asked[fact])
+		}
+	}
+	if len(rest) == 0 {
 		return nil
 	}
 	found := false
@@ -255,8 +286,8 @@ func checkConnectionOptions(c *connection.Connection, rows []catalog.Row) error 
 			continue
 		}
 		found = true
-		for _, key := range sortedKeys(cfg.AdditionalConnection) {
-			if _, err := g.Add("", key, cfg.AdditionalConnection[key]); err != nil {
+		for _, key := range sortedKeys(rest) {
+			if _, err := g.Add("", key, rest[key]); err != nil {
 				return problem.New(problem.OptionUnsupported, c.ID, "%s cannot be an option of %s: %s", key, g.Title, err)
 			}
 		}
@@ -311,10 +342,10 @@ func renames(old string, defaults []string, infix string) bool {
 // were the given one; for choosing an infix before create.
 func (r *Reader) Names(c *connection.Connection, infix string) ([]string, error) {
 	m, err := r.match(c)
-	if err != nil || c.Properties.Auth == nil || !waysOf(c).settings {
+	if err != nil || authType(c, m.Target) == "" || !waysOf(c).settings {
 		return nil, err
 	}
-	rows, err := m.Rows(c.Properties.Auth.Type, c.Properties.ClientType)
+	rows, err := m.Rows(authType(c, m.Target), c.Properties.ClientType)
 	if err != nil {
 		return nil, fmt.Errorf("name settings: %w", err)
 	}

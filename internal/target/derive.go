@@ -80,7 +80,7 @@ func withRequest(c *connection.Connection, facts connection.Facts, secrets conne
 		connection.SecretSlot:      map[bool]string{true: catalog.FactPassword, false: catalog.FactClientSecret}[byKey(a.Type)],
 		connection.CertificateSlot: catalog.FactCertificate,
 	} {
-		if secret, ok := secrets[slot]; ok {
+		if secret, ok := secrets[slot]; ok && !confided(c) {
 			all[fact] = connection.Hidden(secret.Reveal())
 		}
 	}
@@ -115,8 +115,12 @@ func (d *derivation) grants() error {
 	}
 	features := d.features()
 	if a := d.m.Target.Access; a != nil && policy != "" {
+		resource := d.m.Resource(a.Of)
+		if a.Child != "" {
+			resource += "/" + a.Child
+		}
 		d.add(connection.Facet{
-			Key:   connection.Key{Kind: connection.KindAccess, Resource: d.m.Resource(a.Of), Name: "patchbay-" + who.hash},
+			Key:   connection.Key{Kind: connection.KindAccess, Resource: resource, Name: "patchbay-" + who.hash},
 			Want:  connection.Attrs{connection.AttrPolicy: connection.Plain(policy), connection.AttrPrincipalID: principal},
 			After: features,
 		})
@@ -130,7 +134,7 @@ func (d *derivation) grants() error {
 // granted adds what kind of principal it is where that is a person: everything else
 // that signs in counts as a service principal.
 func (d *derivation) granted(want connection.Attrs) connection.Attrs {
-	if d.c.Properties.Auth.Type == connection.AuthUserAccount {
+	if a := d.c.Properties.Auth; a.Type == connection.AuthUserAccount && a.PrincipalType == "" {
 		want[connection.AttrPrincipalType] = connection.Plain("User")
 	}
 	return want
@@ -158,15 +162,19 @@ func (d *derivation) databaseUser(principal connection.Value, features []connect
 		}
 	}
 	after := append([]connection.Key{}, features...)
-	after = append(after, d.add(connection.Facet{
-		Key: connection.Key{Kind: connection.KindAccess, Resource: server, Name: d.facts.Text(factEnginePrincipal)},
-		Want: connection.Attrs{
-			connection.AttrPrincipalID: d.facts[factEnginePrincipal],
-			connection.AttrLogin:       d.engineLogin(),
-		},
-		After: features, Scaffold: true,
-	}))
-	after = append(after, d.engineDoor()...)
+	if u.Of == "" { // without ARM there is no administrator to become: who owns the place has let the engine in
+		server = d.m.ID
+	} else {
+		after = append(after, d.add(connection.Facet{
+			Key: connection.Key{Kind: connection.KindAccess, Resource: server, Name: d.facts.Text(factEnginePrincipal)},
+			Want: connection.Attrs{
+				connection.AttrPrincipalID: d.facts[factEnginePrincipal],
+				connection.AttrLogin:       d.engineLogin(),
+			},
+			After: features, Scaffold: true,
+		}))
+		after = append(after, d.engineDoor()...)
+	}
 	want := connection.Attrs{
 		connection.AttrDatabase: d.facts[u.Database], connection.AttrHost: d.facts[u.Host],
 		connection.AttrPrincipalID: principal, connection.AttrLogin: d.engineLogin(),
@@ -196,12 +204,6 @@ func (d *derivation) settings() error {
 	if !waysOf(d.c).settings {
 		return nil
 	}
-	var after []connection.Key
-	for _, f := range d.facets {
-		if !f.Scaffold {
-			after = append(after, f.Key)
-		}
-	}
 	rendered, err := d.render()
 	if err != nil {
 		return err
@@ -209,7 +211,19 @@ func (d *derivation) settings() error {
 	if err := d.checkChosenNames(); err != nil {
 		return err
 	}
+	if rendered, err = d.intoVault(rendered); err != nil {
+		return err
+	}
+	var after []connection.Key
+	for _, f := range d.facets {
+		if !f.Scaffold {
+			after = append(after, f.Key)
+		}
+	}
 	for _, s := range rendered {
+		if d.intoStore(s, after) {
+			continue
+		}
 		f := connection.Facet{
 			Key:  connection.Key{Kind: connection.KindSetting, Resource: d.c.Source, Name: s.Name},
 			Want: connection.Attrs{connection.AttrValue: s.Value}, After: after,
@@ -261,9 +275,9 @@ func (d *derivation) render() ([]catalog.Setting, error) {
 	if a := d.c.Properties.Auth; a != nil && d.c.Properties.ClientType == catalog.ClientDapr {
 		component, err := d.m.Target.RenderDapr(a.Type, d.facts, daprRequest(d.c))
 		return []catalog.Setting{component}, err
-	} else if a != nil {
+	} else if auth := authType(d.c, d.m.Target); auth != "" {
 		var err error
-		out, err = d.m.Target.Settings(a.Type, d.c.Properties.ClientType, d.facts, catalog.Options{
+		out, err = d.m.Target.Settings(auth, d.c.Properties.ClientType, d.facts, catalog.Options{
 			Infix: d.c.Infix, Custom: cfg.CustomizedKeys, Connection: cfg.AdditionalConnection, Form: d.m.Form,
 		})
 		if err != nil {
@@ -281,10 +295,10 @@ func (d *derivation) render() ([]catalog.Setting, error) {
 func (r *Reader) Describe(c *connection.Connection) map[string]string {
 	out := map[string]string{}
 	m, err := r.match(c)
-	if err != nil || c.Properties.Auth == nil {
+	if err != nil || authType(c, m.Target) == "" {
 		return out
 	}
-	rows, err := m.Rows(c.Properties.Auth.Type, c.Properties.ClientType)
+	rows, err := m.Rows(authType(c, m.Target), c.Properties.ClientType)
 	if err != nil {
 		return out
 	}
@@ -302,7 +316,7 @@ const maxUserName = 63
 // UserName is the database user of an identity connection: the one that was
 // chosen, or aad_ and the connection's name, cut to what a database keeps.
 func UserName(c *connection.Connection) string {
-	longest := rulesFor(c.Properties.Target.ID).longest
+	longest := rulesFor(serverOf(c)).longest
 	if a := c.Properties.Auth; a != nil && a.UserName != "" {
 		if strings.HasPrefix(a.UserName, "aad_") { // a default name, with a tail when the first was taken
 			return cut(a.UserName, longest)
@@ -315,7 +329,7 @@ func UserName(c *connection.Connection) string {
 // SecondUserName is for when UserName is bound to another principal already: the
 // same with a hash of the source.
 func SecondUserName(c *connection.Connection) string {
-	return cut("aad_"+c.Name+"_"+hash(c.Source), rulesFor(c.Properties.Target.ID).longest)
+	return cut("aad_"+c.Name+"_"+hash(c.Source), rulesFor(serverOf(c)).longest)
 }
 
 // hash is a short, stable name for an id or an address.

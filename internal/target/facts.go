@@ -48,6 +48,12 @@ func (r *Reader) Facts(ctx context.Context, c *connection.Connection) (connectio
 	round.facts[connection.FactVersion] = connection.Plain(m.Target.APIVersion)
 	round.facts[connection.FactProtocol] = connection.Plain(m.Target.Protocol)
 	round.put(connection.FactAudience, r.audience(m.Target.Audience))
+	if cfg := c.Properties.Configuration; cfg != nil {
+		told, _ := m.Target.Ask(cfg.AdditionalConnection)
+		for name, text := range told {
+			round.put(name, text)
+		}
+	}
 	round.put(catalog.FactManagement, strings.TrimRight(r.Cloud.ARM, "/"))
 	round.run(ctx)
 	if ctx.Err() != nil {
@@ -85,6 +91,9 @@ func (r *reading) run(ctx context.Context) {
 	start(fromEngine, func() error { return r.readEngine(ctx) })
 	if wantsIdentity(r.c) {
 		start(fromIdentity, func() error { return r.readIdentity(ctx) })
+	}
+	if confided(r.c) && waysOf(r.c).settings {
+		start(fromVault, func() error { return r.readConfided(ctx) })
 	}
 	for _, k := range keepers(r.c) {
 		start(k.member, func() error { return r.readKeeper(ctx, k) })

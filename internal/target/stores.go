@@ -112,6 +112,9 @@ func (r *reading) readKeeper(ctx context.Context, k keeper) error {
 
 // lostKeepers joins what the reading of keepers came to with what else is gone.
 func (r *reading) lostKeepers(gone error) (error, error) {
+	if err := r.failed[fromVault]; err != nil && gone == nil {
+		return nil, err
+	}
 	for _, k := range keepers(r.c) {
 		failed := r.failed[k.member]
 		switch {
@@ -217,6 +220,10 @@ func (d *derivation) intoVault(rendered []catalog.Setting) ([]catalog.Setting, e
 	out, count := slices.Clone(rendered), 0
 	for n, s := range out {
 		if s.Value.From != nil || !d.confides(s) {
+			continue
+		}
+		if given := d.facts.Text(factConfidedURI); s.Value.Text == d.facts.Text(catalog.FactPassword) && strings.HasPrefix(given, strings.TrimRight(k.facts.Text(connection.FactEndpoint), "/")+"/") {
+			out[n].Value = connection.Plain(connection.SecretReference(given)) // it lies there already
 			continue
 		}
 		count++

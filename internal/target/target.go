@@ -57,6 +57,9 @@ type Reader struct {
 	// Address is where the engine's traffic comes from, "" when nobody knows; asked
 	// only when the target may have to let the engine in for a while.
 	Address func(ctx context.Context) (string, error)
+	// VaultSecret reads a secret by its address, with the engine's own rights in that vault;
+	// asked only when a request says that a password lies there.
+	VaultSecret func(ctx context.Context, vault, uri string) (string, error)
 }
 
 // Facts of the engine's own side.
@@ -122,6 +125,18 @@ func waysOf(c *connection.Connection) ways {
 	}
 }
 
+// authType is how the app signs in: the request's word, none where a target asks for no
+// sign-in and the request names none, "" where nothing is known.
+func authType(c *connection.Connection, t *catalog.Target) string {
+	if a := c.Properties.Auth; a != nil {
+		return a.Type
+	}
+	if _, open := t.Auth[catalog.AuthNone]; open {
+		return catalog.AuthNone
+	}
+	return ""
+}
+
 // byKey tells whether the app signs in with what the target itself gave out, so that
 // nobody is granted anything.
 func byKey(auth string) bool {
@@ -143,7 +158,7 @@ func bearsSecret(auth string) bool {
 func secretSlot(c *connection.Connection, t *catalog.Target) (slot string, needed bool) {
 	a := c.Properties.Auth
 	switch {
-	case a == nil || !waysOf(c).settings:
+	case a == nil || !waysOf(c).settings || confided(c):
 	case a.Type == connection.AuthServicePrincipalSecret:
 		return connection.SecretSlot, true
 	case a.Type == connection.AuthServicePrincipalCertificate:

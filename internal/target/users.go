@@ -20,6 +20,7 @@ func userRulesOf() map[string]userRules {
 		"microsoft.dbforpostgresql": {longest: maxUserName},
 		"microsoft.dbformysql":      {longest: 32, byClient: true},
 		"microsoft.sql":             {longest: 128, byClient: true},
+		"fabricplatform":            {longest: 128, byClient: true},
 	}
 }
 
@@ -35,10 +36,18 @@ func rulesFor(targetID string) userRules {
 	return userRules{longest: maxUserName}
 }
 
+// serverOf is what the rules go by: the target's id, or its word where it has none.
+func serverOf(c *connection.Connection) string {
+	if t := c.Properties.Target; t.ID == "" {
+		return "/providers/" + t.Type + "/"
+	}
+	return c.Properties.Target.ID
+}
+
 // engineLogin is the name the engine goes by as a server's administrator.
 func (d *derivation) engineLogin() connection.Value {
 	login := d.facts.Text(factEngineLogin)
-	if longest := rulesFor(d.c.Properties.Target.ID).longest; len(login) > longest {
+	if longest := rulesFor(serverOf(d.c)).longest; len(login) > longest {
 		login = cut("patchbay_"+login, longest)
 	}
 	return connection.Plain(login)
@@ -48,7 +57,7 @@ func (d *derivation) engineLogin() connection.Value {
 // principal's own.
 func (d *derivation) boundBy(want connection.Attrs, principal connection.Value) error {
 	switch {
-	case !rulesFor(d.c.Properties.Target.ID).byClient:
+	case !rulesFor(serverOf(d.c)).byClient:
 		return nil
 	case principal.From != nil:
 		for n := range d.facets {

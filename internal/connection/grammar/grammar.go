@@ -90,7 +90,7 @@ var grammars = map[string]Grammar{
 	SQLServerJDBC: {Title: "a JDBC URL of SQL Server", Quote: quoteSQLServerJDBC, Add: adder(";", ";", optionWord, quoteSQLServerJDBC)},
 	ODBC:          {Title: "an ODBC connection string", Quote: quoteODBC, Add: adder(";", ";", optionWords, quoteODBC)},
 	MySQL:         {Title: "a DSN of go-sql-driver/mysql", Quote: quotePlain, QuoteAt: quoteMySQL, Add: addQuery},
-	MongoDB:       {Title: "a MongoDB URI", Quote: escaper(""), Add: addQuery},
+	MongoDB:       {Title: "a MongoDB URI", Quote: escaper(""), QuoteAt: quoteURL, Add: addQuery},
 	JAAS:          {Title: "a line of JAAS configuration", Quote: quoteJAAS},
 	UserInfo:      {Title: "a user name and a password with a colon between them", Quote: quotePlain, QuoteAt: quoteUserInfo},
 	URL:           {Title: "a URL", Quote: escaper(""), QuoteAt: quoteURL},

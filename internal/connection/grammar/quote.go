@@ -87,7 +87,7 @@ func quoteUserInfo(before, value string) (string, error) {
 
 // quoteURL leaves the address that a URL begins with, and escapes the rest.
 func quoteURL(before, value string) (string, error) {
-	if before == "" {
+	if before == "" || before == "jdbc:" {
 		return quotePlain(value)
 	}
 	return escape(value, ""), nil

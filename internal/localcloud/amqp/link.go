@@ -195,14 +195,15 @@ func (l *outgoing) flow(p performative) {
 // pump sends what there is, as far as credit and window reach. A client that
 // drains gets told that nothing more comes.
 func (l *outgoing) pump() {
-	for !l.ended && l.credit > 0 && l.session.room > 0 {
+	dry := l.credit == 0
+	for !l.ended && !dry && l.session.room > 0 {
 		d := l.source.Take()
-		if d == nil {
-			break
+		if d != nil {
+			l.transfer(d)
 		}
-		l.transfer(d)
+		dry = d == nil || l.credit == 0
 	}
-	if l.drain && l.credit > 0 && !l.ended {
+	if l.drain && dry && !l.ended {
 		l.count, l.credit, l.drain = l.count+l.credit, 0, false
 		s := l.session
 		s.send(composite(kindFlow, s.nextIncoming, uint32(window), s.nextOutgoing, uint32(window), l.handle, l.count, uint32(0), uint32(0), true), nil)

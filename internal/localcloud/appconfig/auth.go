@@ -131,6 +131,16 @@ func fresh(r *http.Request, now time.Time) bool {
 	if date == "" {
 		date = r.Header.Get("Date")
 	}
-	at, err := http.ParseTime(date)
+	at, err := parseDate(date)
 	return err == nil && now.Sub(at).Abs() <= clockSkew
+}
+
+// pythonDate is what the Python client library sends as its date, and the service takes.
+const pythonDate = "Jan, 02 2006 15:04:05.000000 GMT"
+
+func parseDate(text string) (time.Time, error) {
+	if at, err := http.ParseTime(text); err == nil {
+		return at, nil
+	}
+	return time.Parse(pythonDate, text)
 }

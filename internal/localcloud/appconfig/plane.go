@@ -23,7 +23,7 @@ const (
 )
 
 // dataVersions are the api-versions of the data plane.
-var dataVersions = []string{"1.0", "2022-11-01-preview", "2023-10-01", "2023-11-01", "2024-09-01"}
+var dataVersions = []string{"1.0", "2022-11-01-preview", "2023-10-01", "2023-11-01", "2024-09-01", "2026-04-01"}
 
 // plane is one running key-values data plane.
 type plane struct {

@@ -56,6 +56,8 @@ type Front struct {
 	types      map[string]provider.Type // by folded name
 	namespaces map[string]string        // as written, by folded name
 
+	mounts     map[string]http.Handler  // further interfaces, by folded prefix of their paths
+
 	log    *requestLog
 	faults *faultList
 	limits *limiter
@@ -68,7 +70,7 @@ var _ http.Handler = (*Front)(nil)
 // New makes a front door that serves only its own types.
 func New(o Options) *Front {
 	f := &Front{
-		opts: o, types: map[string]provider.Type{}, namespaces: map[string]string{},
+		opts: o, types: map[string]provider.Type{}, namespaces: map[string]string{}, mounts: map[string]http.Handler{},
 		log: &requestLog{}, faults: &faultList{}, limits: newLimiter(o.Throttle, o.Now),
 	}
 	f.ops = newOperations(o)
@@ -98,6 +100,23 @@ func (f *Front) addTypes(types []provider.Type) {
 		ns, _, _ := strings.Cut(t.Name, "/")
 		f.namespaces[id.Fold(ns)] = ns
 	}
+}
+
+// Mount puts an interface that is not resource management below a path of the endpoint; it
+// checks its callers itself. AddLocal adds a path under /_local. Both are called before serving.
+func (f *Front) Mount(prefix string, h http.Handler) { f.mounts[id.Fold(prefix)] = h }
+
+// AddLocal adds a path under /_local by its first segment.
+func (f *Front) AddLocal(name string, h LocalHandler) { f.opts.Local[name] = h }
+
+// mounted finds the interface a path belongs to.
+func (f *Front) mounted(path string) http.Handler {
+	for prefix, h := range f.mounts {
+		if strings.HasPrefix(id.Fold(path), prefix) {
+			return h
+		}
+	}
+	return nil
 }
 
 // SetAsyncDelay changes how long operations started from now on wait before their work.

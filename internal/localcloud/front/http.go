@@ -169,6 +169,10 @@ func (f *Front) serve(x *exchange) {
 		return
 	}
 	x.logged = true
+	if h := f.mounted(x.r.URL.Path); h != nil {
+		h.ServeHTTP(x, x.r)
+		return
+	}
 	c, refused := f.admit(x)
 	if refused != nil {
 		x.set(refused)

@@ -19,8 +19,11 @@ import (
 // kafka is a client of the namespace's Kafka endpoint.
 func (b *bench) kafka(how sasl.Mechanism, more ...kgo.Opt) *kgo.Client {
 	b.t.Helper()
-	options := append([]kgo.Opt{kgo.SeedBrokers(net.JoinHostPort(b.host(), kafkaPort)), kgo.SASL(how), kgo.DialTLSConfig(b.cloud.ClientTLS()),
+	options := append([]kgo.Opt{kgo.SeedBrokers(net.JoinHostPort(b.host(), kafkaPort)), kgo.SASL(how),
 		kgo.RequestRetries(0), kgo.RecordRetries(0), kgo.RetryTimeout(2 * time.Second), kgo.DisableIdempotentWrite()}, more...)
+	if len(more) == 0 {
+		options = append(options, kgo.DialTLSConfig(b.cloud.ClientTLS()))
+	}
 	c, err := kgo.NewClient(options...)
 	if err != nil {
 		b.t.Fatal(err)
@@ -42,7 +45,7 @@ func (b *bench) record(c *kgo.Client, value string) error {
 func TestKafkaEndpoint(t *testing.T) {
 	t.Parallel()
 	b := withHub(t)
-	c := b.kafka(withString(b.connectionString(root)), kgo.ConsumeTopics("Orders"), kgo.ConsumerGroup("$Default"))
+	c := b.kafka(withString(b.connectionString(root)), kgo.ConsumeTopics("Orders"), kgo.ConsumerGroup("$Default"), kgo.DialTLSConfig(b.cloud.ClientTLS()))
 	if err := b.record(c, "over kafka"); err != nil {
 		t.Fatal(err)
 	}

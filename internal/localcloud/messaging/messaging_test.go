@@ -2,13 +2,17 @@ package messaging
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/go-amqp"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	local "github.com/patchbay/patchbay/internal/localcloud/amqp"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 	"github.com/patchbay/patchbay/internal/localcloud/providertest"
 )
@@ -76,12 +80,6 @@ func (b *bench) rule(name string, rights ...any) string {
 
 func (b *bench) host() string { return b.cloud.Address(b.id) }
 
-// deny closes the namespace to everybody but one address.
-func (b *bench) deny(mask string) {
-	b.run("PUT", "/networkRuleSets/default", provider.Document{"properties": map[string]any{
-		"defaultAction": "Deny", "ipRules": []any{map[string]any{"ipMask": mask, "action": "Allow"}}}})
-}
-
 // principal is an identity of the directory that gets tokens like an SDK's credential.
 type principal struct {
 	cloud    *providertest.Cloud
@@ -102,3 +100,40 @@ func (p *principal) GetToken(context.Context, policy.TokenRequestOptions) (azcor
 func from(address string) *net.Dialer {
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: 5 * time.Second}
 }
+
+// amqpFrom opens a connection and a session from an address.
+func (b *bench) amqpFrom(address string) error {
+	raw, err := from(address).DialContext(b.ctx, "tcp", net.JoinHostPort(b.host(), amqpPort))
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	config := b.cloud.ClientTLS()
+	config.ServerName = b.host()
+	conn, err := amqp.NewConn(b.ctx, tls.Client(raw, config), &amqp.ConnOptions{SASLType: amqp.SASLTypeAnonymous()})
+	if err != nil {
+		return err
+	}
+	_, err = conn.NewSession(b.ctx, nil)
+	return err
+}
+
+// kafkaFrom signs in from an address.
+func (b *bench) kafkaFrom(connection, address string) error {
+	config := b.cloud.ClientTLS()
+	c := b.kafka(withString(connection), kgo.Dialer(func(ctx context.Context, network, at string) (net.Conn, error) {
+		raw, err := from(address).DialContext(ctx, network, at)
+		if err != nil {
+			return nil, err
+		}
+		config.ServerName = b.host()
+		return tls.Client(raw, config), nil
+	}))
+	defer c.Close()
+	return c.Ping(b.ctx)
+}
+
+// Words of package amqp that the client's own package has too.
+var amqpMessage = local.Message{}
+
+const accepted = local.Accepted

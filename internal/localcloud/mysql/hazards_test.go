@@ -1,7 +1,10 @@
 package mysql
 
 import (
+	"bytes"
+	"crypto/tls"
 	"encoding/json"
+	"net"
 	"strings"
 	"testing"
 
@@ -259,5 +262,76 @@ func TestPasswordStaysHidden(t *testing.T) {
 	b.refused(way{user: admin, secret: password}, 1045)
 	if f := b.fault("PATCH", "", properties(map[string]any{"administratorLoginPassword": "short"})); f.Status != 400 {
 		t.Errorf("a weak password: %v", f)
+	}
+}
+
+// A session stays with who signed in: there is no way to become another user in it.
+func TestChangeUserIsRefused(t *testing.T) {
+	t.Parallel()
+	b := withServer(t)
+	raw, err := net.Dial("tcp", net.JoinHostPort(b.cloud.Address(serverID), "3306"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	first, err := readPacket(raw, maxHandshake)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := parseGreeting(first.payload)
+	if err != nil || g.capabilities()&capSSL == 0 {
+		t.Fatalf("greeting %x: %v", g.capabilities(), err)
+	}
+	l := login{caps: capProtocol41 | capSecure | capPluginAuth, maxPacket: maxPacket, charset: 45, user: admin, auth: scramble(password, g.salt), plugin: nativePlugin}
+	hello := l.inner()
+	ask := bytes.Clone(hello[:sslRequestSize])
+	ask[1] |= capSSL >> 8
+	if _, err := raw.Write(packet{1, ask}.bytes()); err != nil {
+		t.Fatal(err)
+	}
+	cfg := b.cloud.ClientTLS()
+	cfg.ServerName = b.cloud.Address(serverID)
+	conn := tls.Client(raw, cfg)
+	for _, step := range []struct {
+		send packet
+		want byte
+	}{
+		{packet{2, hello}, markOK},
+		{packet{0, append([]byte{commandChange}, "root\x00\x00mysql\x00"...)}, markError},
+		{packet{0, append([]byte{commandQuery}, "DO 1"...)}, markOK}, // the session goes on
+	} {
+		if _, err := conn.Write(step.send.bytes()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readPacket(conn, maxHandshake)
+		if err != nil || got.mark() != step.want || got.seq != step.send.seq+1 {
+			t.Fatalf("answer %d %x %q: %v", got.seq, got.mark(), got.payload, err)
+		}
+	}
+}
+
+func TestPlatformStatementsAreNotPrepared(t *testing.T) {
+	t.Parallel()
+	b := withServer(t)
+	_, root := b.entraAdmin("boss")
+	if _, err := root.PrepareContext(b.ctx, "CREATE AADUSER 'x' IDENTIFIED BY '"+b.identity("x").ClientID+"'"); sqlCode(err) != 1295 {
+		t.Errorf("prepared: %v", err)
+	}
+	b.denied(b.session(admin, password, ""), "CREATE AADUSER 'x' IDENTIFIED BY '"+b.identity("x").ClientID+"'", 1227) // not even the password administrator
+}
+
+// What is large passes through whole, in both directions.
+func TestLargeValues(t *testing.T) {
+	t.Parallel()
+	b := withServer(t)
+	db := b.session(admin, password, "app")
+	b.exec(db, "CREATE TABLE t (v LONGBLOB)")
+	value := bytes.Repeat([]byte("0123456789abcdef"), 512<<10) // 8 MiB, under the server's max_allowed_packet
+	if _, err := db.ExecContext(b.ctx, "INSERT INTO t VALUES (?)", value); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	if err := db.QueryRowContext(b.ctx, "SELECT v FROM t").Scan(&got); err != nil || !bytes.Equal(got, value) {
+		t.Errorf("read %d bytes: %v", len(got), err)
 	}
 }

@@ -10,6 +10,7 @@ const (
 	blobs  = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
 	queues = "Microsoft.Storage/storageAccounts/queueServices/queues/"
 	tables = "Microsoft.Storage/storageAccounts/tableServices/tables/"
+	files  = "Microsoft.Storage/storageAccounts/fileServices/"
 	openAI = "Microsoft.CognitiveServices/accounts/OpenAI/"
 )
 
@@ -103,6 +104,39 @@ var builtIn = []Definition{
 		Actions: []string{"Microsoft.Storage/storageAccounts/queueServices/queues/delete",
 			"Microsoft.Storage/storageAccounts/queueServices/queues/read", "Microsoft.Storage/storageAccounts/queueServices/queues/write"},
 		DataActions: []string{queues + "messages/delete", queues + "messages/read", queues + "messages/write", queues + "messages/process/action"}},
+	{Name: "Storage Queue Data Message Sender", GUID: "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a",
+		Description: "Add messages to queues.",
+		DataActions: []string{queues + "messages/add/action"}},
+	{Name: "Storage Queue Data Message Processor", GUID: "8a0f0c08-91a1-4084-bc3d-661d67233fed",
+		Description: "Peek, take and delete messages of queues.",
+		DataActions: []string{queues + "messages/read", queues + "messages/process/action"}},
+	{Name: "Storage File Data Privileged Contributor", GUID: "69566ab7-960f-475b-8e7c-b3118f30c6bd",
+		Description: "Read, write, delete and change the permissions of files and directories of shares, whatever those permissions say.",
+		DataActions: []string{files + "fileshares/files/read", files + "fileshares/files/write", files + "fileshares/files/delete",
+			files + "fileshares/files/modifypermissions/action", files + "readFileBackupSemantics/action", files + "writeFileBackupSemantics/action"}},
+	{Name: "Storage File Data Privileged Reader", GUID: "b8eda974-7b85-4f76-af95-65846b26df6d",
+		Description: "Read files and directories of shares, whatever their permissions say.",
+		DataActions: []string{files + "fileshares/files/read", files + "readFileBackupSemantics/action"}},
+	{Name: "Storage File Data SMB Share Contributor", GUID: "0c867c2a-1d8c-454a-a3db-ab2ea1bdc8bb",
+		Description: "Read, write and delete files of shares over SMB.",
+		DataActions: []string{files + "fileshares/files/read", files + "fileshares/files/write", files + "fileshares/files/delete"}},
+	{Name: "Storage File Data SMB Share Reader", GUID: "aba4ae5f-2193-4029-9191-0cb91df5e314",
+		Description: "Read files of shares over SMB.",
+		DataActions: []string{files + "fileshares/files/read"}},
+	{Name: "DocumentDB Account Contributor", GUID: "5bd9cd88-fe45-4216-938b-f97437e15450",
+		Description: "Manage Cosmos DB accounts, including access to their keys.",
+		Actions:     with("Microsoft.DocumentDb/databaseAccounts/*", "Microsoft.Network/virtualNetworks/subnets/joinViaServiceEndpoint/action")},
+	{Name: "Cosmos DB Account Reader Role", GUID: "fbdf93bf-df7d-467e-a4d2-9458aa1360c8",
+		Description: "Read Cosmos DB accounts and their read-only keys.",
+		Actions: with("Microsoft.DocumentDB/*/read", "Microsoft.DocumentDB/databaseAccounts/readonlykeys/action",
+			"Microsoft.Insights/MetricDefinitions/read", "Microsoft.Insights/Metrics/read")},
+	{Name: "Cosmos DB Operator", GUID: "230815da-be43-4aae-9cb4-875f7bd000aa",
+		Description: "Manage Cosmos DB accounts, without access to their data or keys.",
+		Actions:     with("Microsoft.DocumentDb/databaseAccounts/*", "Microsoft.Network/virtualNetworks/subnets/joinViaServiceEndpoint/action"),
+		NotActions: []string{"Microsoft.DocumentDB/databaseAccounts/readonlyKeys/*", "Microsoft.DocumentDB/databaseAccounts/regenerateKey/*",
+			"Microsoft.DocumentDB/databaseAccounts/listKeys/*", "Microsoft.DocumentDB/databaseAccounts/listConnectionStrings/*",
+			"Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions/write", "Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions/delete",
+			"Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments/write", "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments/delete"}},
 	{Name: "Storage Queue Data Reader", GUID: "19e7f393-937e-4f77-808e-94535e297925",
 		Description: "Read queues and messages.",
 		Actions:     []string{"Microsoft.Storage/storageAccounts/queueServices/queues/read"},

@@ -3,7 +3,7 @@ package sql
 import (
 	"context"
 	"crypto/subtle"
-	"net/http"
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -74,6 +74,8 @@ type visitor struct {
 	admin       bool
 	sid         []byte // of a principal of the directory
 	application bool
+
+	objectID, clientID string
 }
 
 func (p *peer) authenticate(doc provider.Document, l tds.Login) (visitor, error) {
@@ -94,30 +96,43 @@ func (p *peer) authenticate(doc provider.Document, l tds.Login) (visitor, error)
 }
 
 func (p *peer) byToken(token string) (visitor, error) {
-	refused := tds.Refuse(18456, "Login failed for user '%s'.", anonymous)
-	claims, err := p.cloud.Directory().Verify(token, audience, audience+"/")
+	v, err := identify(p.cloud, token)
 	if err != nil {
-		return visitor{}, refused
-	}
-	who, known := p.cloud.Directory().Lookup(claims.ObjectID)
-	if !known {
-		return visitor{}, refused
-	}
-	v := visitor{named: anonymous, application: who.Kind != "User", login: who.DisplayName}
-	own := who.ObjectID
-	if v.application {
-		own = who.ClientID
-		v.login = who.ClientID + "@" + claims.ObjectID
-	}
-	if v.sid, err = tds.SID(own); err != nil {
-		return visitor{}, refused
+		return visitor{}, tds.Refuse(18456, "Login failed for user '%s'.", anonymous)
 	}
 	admin, _ := p.cloud.Store().Get(adminID(p.id))
 	sid := provider.Text(admin, "properties", "sid")
 	// The portal names an application by its client id here, the published description
 	// by its object id; users report that both work.
-	v.admin = sid != "" && (strings.EqualFold(sid, who.ObjectID) || v.application && strings.EqualFold(sid, who.ClientID))
+	v.admin = sid != "" && (strings.EqualFold(sid, v.objectID) || v.application && strings.EqualFold(sid, v.clientID))
 	return v, nil
+}
+
+// identify finds out who bears a token.
+func identify(cloud provider.Cloud, token string) (visitor, error) {
+	claims, err := cloud.Directory().Verify(token, audience, audience+"/")
+	if err != nil {
+		return visitor{}, err
+	}
+	who, known := cloud.Directory().Lookup(claims.ObjectID)
+	if !known {
+		return visitor{}, errors.New("the principal is gone")
+	}
+	v := visitor{named: anonymous, application: who.Kind != "User", login: who.DisplayName, objectID: who.ObjectID, clientID: who.ClientID}
+	if v.application {
+		v.login = who.ClientID + "@" + who.ObjectID
+	}
+	v.sid, err = sidOf(who)
+	return v, err
+}
+
+// sidOf is what a database keeps of a principal: an application's client id, anybody
+// else's object id.
+func sidOf(who provider.Principal) ([]byte, error) {
+	if who.Kind == "User" {
+		return tds.SID(who.ObjectID)
+	}
+	return tds.SID(who.ClientID)
 }
 
 // enter finds the database and the user in it.
@@ -170,27 +185,25 @@ func (p *peer) resolve(v visitor, name, objectID string) (tds.External, error) {
 	if v.application && provider.Text(doc, "identity", "type") == "" {
 		return tds.External{}, unresolved("Server identity is not configured. Please follow the steps in \"Assign an Azure AD identity to your server and add Directory Reader permission to your identity\"")
 	}
-	found, ok := p.cloud.Directory().Lookup(strings.ToLower(objectID))
+	return find(p.cloud, name, objectID)
+}
+
+// find looks for a principal by object id, or by the one that has a display name.
+func find(cloud provider.Cloud, name, objectID string) (tds.External, error) {
+	found, ok := cloud.Directory().Lookup(strings.ToLower(objectID))
 	if objectID == "" {
-		found, ok = p.byName(name)
+		found, ok = byName(cloud, name)
 	}
-	if !ok {
+	sid, err := sidOf(found)
+	if !ok || err != nil {
 		return tds.External{}, &tds.Error{Number: 33130, State: 1, Class: 16, Message: "Principal '" + name + "' could not be found or this principal type is not supported."}
-	}
-	own := found.ObjectID
-	if found.Kind != "User" {
-		own = found.ClientID
-	}
-	sid, err := tds.SID(own)
-	if err != nil {
-		return tds.External{}, unresolved(http.StatusText(http.StatusBadRequest))
 	}
 	return tds.External{SID: sid}, nil
 }
 
 // byName finds the one principal of a display name; two of them are none.
-func (p *peer) byName(name string) (provider.Principal, bool) {
-	directory, ok := p.cloud.Directory().(lister)
+func byName(cloud provider.Cloud, name string) (provider.Principal, bool) {
+	directory, ok := cloud.Directory().(lister)
 	if !ok {
 		return provider.Principal{}, false
 	}

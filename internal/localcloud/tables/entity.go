@@ -277,7 +277,9 @@ func before(a, b *Entity) bool {
 	return a.RowKey < b.RowKey
 }
 
-func inOrder(list []*Entity) { sort.Slice(list, func(i, j int) bool { return before(list[i], list[j]) }) }
+func inOrder(list []*Entity) {
+	sort.Slice(list, func(i, j int) bool { return before(list[i], list[j]) })
+}
 
 // storedValue is a value on disk.
 type storedValue struct {

@@ -23,7 +23,11 @@ func reserved(text string) bool {
 type parser struct {
 	words []word
 	at    int
+	depth int // of parentheses and negations
 }
+
+// deepest is more nesting than anybody writes.
+const deepest = 100
 
 // parse reads a whole batch before anything of it runs.
 func parse(text string) ([]statement, error) {

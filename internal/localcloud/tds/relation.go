@@ -92,11 +92,11 @@ func (q *query) gather(s *session, sc *scope) (rows [][]any, names []string, err
 	return kept, names, nil
 }
 
-func (s *session) relationOf(o objectName) (table, error) {
-	if view, ok := s.db.view(o); ok {
+func (c *session) relationOf(o objectName) (table, error) {
+	if view, ok := c.db.view(o); ok {
 		return view, nil
 	}
-	t, err := s.table(o, "SELECT")
+	t, err := c.table(o, "SELECT")
 	if err != nil {
 		return table{}, err
 	}

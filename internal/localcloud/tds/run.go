@@ -7,12 +7,12 @@ import (
 
 // The methods in this file carry statements out; the database's lock is held.
 
-func (s *session) denied() error {
+func (c *session) denied() error {
 	return failure(15247, "User does not have permission to perform this action.")
 }
 
 // governs tells whether the session's user may manage users and roles.
-func (s *session) governs() bool { return s.db.may(s.account.User, "ALTER ANY USER", 0, 0) }
+func (c *session) governs() bool { return c.db.may(c.account.User, "ALTER ANY USER", 0, 0) }
 
 func (c *createUser) run(s *session, _ map[string]any) (*result, error) {
 	if !s.governs() {
@@ -205,17 +205,17 @@ func (c *dropTable) run(s *session, _ map[string]any) (*result, error) {
 }
 
 // open finds a table the session's user holds a permission on.
-func (s *session) table(o objectName, permission string) (*Table, error) {
-	t := s.db.table(o)
+func (c *session) table(o objectName, permission string) (*Table, error) {
+	t := c.db.table(o)
 	if t == nil {
 		return nil, fatal(208, "Invalid object name '%s'.", o)
 	}
-	if !s.db.may(s.account.User, permission, t.Schema, t.ID) {
+	if !c.db.may(c.account.User, permission, t.Schema, t.ID) {
 		schema := o.schema
 		if schema == "" {
 			schema = Owner
 		}
-		return nil, failure(229, "The %s permission was denied on the object '%s', database '%s', schema '%s'.", permission, t.Name, s.db.name, schema)
+		return nil, failure(229, "The %s permission was denied on the object '%s', database '%s', schema '%s'.", permission, t.Name, c.db.name, schema)
 	}
 	return t, nil
 }

@@ -150,6 +150,10 @@ func (p *parser) joined(by string, read func() (expr, error)) (expr, error) {
 }
 
 func (p *parser) negation() (expr, error) {
+	if p.depth++; p.depth > deepest {
+		return nil, fatal(191, "Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries.")
+	}
+	defer func() { p.depth-- }()
 	if p.take("NOT") {
 		e, err := p.negation()
 		return negated{e}, err
@@ -224,6 +228,10 @@ func (p *parser) expression() (expr, error) {
 	case p.take("(", ")"):
 		return function{name: name}, nil
 	case p.peek().is("("):
+		if p.depth++; p.depth > deepest {
+			return nil, fatal(191, "Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries.")
+		}
+		defer func() { p.depth-- }()
 		args, err := p.list()
 		return function{name, args}, err
 	case p.take("."):

@@ -112,9 +112,10 @@ func parseReference(value string) reference {
 	return r
 }
 
-// dereference replaces the references among a site's variables by what they lead to.
-func (s *Sites) dereference(siteID string, settings map[string]string) map[string]string {
-	out, found := map[string]string{}, map[string]reference{}
+// dereference replaces the references among a site's variables by what they lead to,
+// and tells how that went.
+func (s *Sites) dereference(siteID string, settings map[string]string) (out map[string]string, found map[string]reference) {
+	out, found = map[string]string{}, map[string]reference{}
 	for name, value := range settings {
 		out[name] = value
 		if !isReference(value) {
@@ -128,8 +129,7 @@ func (s *Sites) dereference(siteID string, settings map[string]string) map[strin
 		}
 		found[name] = r
 	}
-	s.references.set(id.Fold(siteID), found)
-	return out
+	return out, found
 }
 
 // lookUp asks the vault; r tells in the end how that went.

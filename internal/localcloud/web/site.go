@@ -256,7 +256,9 @@ func (s *Sites) run(siteID string) error {
 	}
 	key := id.Fold(siteID)
 	config := s.config(siteID)
-	settings := s.dereference(siteID, s.settings(siteID, appSettings))
+	settings, found := s.dereference(siteID, s.settings(siteID, appSettings))
+	links, _ := s.dereference(siteID, s.connectionVariables(siteID))
+	s.references.set(key, found)
 	argv, err := splitCommand(text(config["appCommandLine"]))
 	if err != nil {
 		return fault(http.StatusBadRequest, "BadRequest", "The appCommandLine is invalid: %v.", err)
@@ -272,6 +274,6 @@ func (s *Sites) run(siteID string) error {
 	block, _ := json.Marshal(doc["identity"]) // a JSON value
 	return s.runner.start(key, spec{
 		argv: argv, dir: s.dir(siteID, "home"), logFile: s.logFile(siteID), mark: string(block) + "#" + strconv.Itoa(s.generation(siteID)),
-		env: environment(s.dir(siteID, "home"), settings, s.connectionVariables(siteID), platform),
+		env: environment(s.dir(siteID, "home"), settings, links, platform),
 	})
 }
