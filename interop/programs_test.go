@@ -141,9 +141,32 @@ func (a *azure) program(e ecosystem, plane string, f *fixture) {
 
 func (a *azure) service(f *fixture) object {
 	if len(f.Service) > 0 {
-		return object{"type": f.Service["type"], "endpoint": f.Service["endpoint"]}
+		return object{"type": f.Service["type"], "endpoint": a.endpoint(f)}
 	}
 	return object{"type": "AzureResource", "id": f.Target}
+}
+
+// endpoint is the address of a target without an ARM id: as it stands in the file, or as
+// the cloud tells it.
+func (a *azure) endpoint(f *fixture) any {
+	a.t.Helper()
+	told, found := f.Facts["endpoint"]
+	if !found {
+		return f.Service["endpoint"]
+	}
+	var call struct{ Get, Version, At string }
+	if err := told.Decode(&call); err != nil {
+		a.t.Fatal(err)
+	}
+	answer, err := a.cloud.Want(a.t.Context(), http.MethodGet, call.Get+"?api-version="+call.Version, nil, http.StatusOK)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	var at any = answer
+	for _, step := range strings.Split(call.At, ".") {
+		at = member(at, step)
+	}
+	return at
 }
 
 // authInfo signs in with the target's key, or the user's password; a vault has neither.

@@ -23,6 +23,7 @@ type fixture struct {
 	} `yaml:"puts"`
 	Target  string
 	Service map[string]string
+	Facts   map[string]yaml.Node
 	Secret  struct{ Name, Value string }
 	// Az are the words after "az webapp connection create", one list per command line.
 	Az [][]string `yaml:"az"`
@@ -107,8 +108,14 @@ func (a *azure) joins(words []string) {
 	a.az(connection("create "+words[0], name, words[1:]...)...)
 	made := a.settings()
 	listed := map[string]string{}
-	for _, one := range items(member(a.az(connection("list-configuration", name)...), "configurations")) {
-		listed[word(member(one, "name"))] = word(member(one, "value"))
+	names := []string{name}
+	if words[0] == "confluent-cloud" { // one command, two connections
+		names = append(names, name+"_schema")
+	}
+	for _, linker := range names {
+		for _, one := range items(member(a.az(connection("list-configuration", linker)...), "configurations")) {
+			listed[word(member(one, "name"))] = word(member(one, "value"))
+		}
 	}
 	for setting := range before {
 		delete(made, setting)
@@ -117,7 +124,9 @@ func (a *azure) joins(words []string) {
 		a.t.Errorf("%s: no configuration is listed", words[0])
 	}
 	equal(a.t, words[0]+": the app's settings", made, listed)
-	a.az(connection("delete", name, "--yes")...)
+	for _, linker := range names {
+		a.az(connection("delete", linker, "--yes")...)
+	}
 	equal(a.t, words[0]+": the app's settings after delete", a.settings(), before)
 	a.t.Logf("%5.1f s  az webapp connection create %s …, list-configuration, delete", time.Since(begun).Seconds(), strings.Join(options(words), " "))
 }

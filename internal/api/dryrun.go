@@ -141,9 +141,9 @@ func previews(found []connection.Preview) []any {
 	return out
 }
 
-// ReplaceConfiguration reads the body of generateConfigurations: what it says stands in
-// place of the connection's own configurationInfo. An empty body says nothing.
-func ReplaceConfiguration(version Version, existing *connection.Configuration, body []byte) (*connection.Configuration, error) {
+// LayConfiguration reads the body of generateConfigurations and lays it over the
+// connection's own configurationInfo, as a PATCH would. An empty body says nothing.
+func LayConfiguration(version Version, existing *connection.Configuration, body []byte) (*connection.Configuration, error) {
 	if len(body) == 0 {
 		return existing, nil
 	}

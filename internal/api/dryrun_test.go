@@ -57,19 +57,19 @@ func TestDryrunRoundTrip(t *testing.T) {
 	}
 }
 
-// TestReplaceConfiguration: members that are sent stand in place of the stored ones.
-func TestReplaceConfiguration(t *testing.T) {
+// TestLayConfiguration: members that are sent stand in place of the stored ones.
+func TestLayConfiguration(t *testing.T) {
 	t.Parallel()
 	stored := &connection.Configuration{CustomizedKeys: map[string]string{"A": "B"}, Additional: map[string]string{"X": "1"}}
-	if same, err := api.ReplaceConfiguration(api.Newest, stored, nil); err != nil || same != stored {
+	if same, err := api.LayConfiguration(api.Newest, stored, nil); err != nil || same != stored {
 		t.Errorf("%+v, %v", same, err)
 	}
-	got, err := api.ReplaceConfiguration(api.Newest, stored, []byte(`{"customizedKeys": {"C": "D"}, "additionalConfigurations": null, "daprProperties": {"componentType": "state.redis"}}`))
+	got, err := api.LayConfiguration(api.Newest, stored, []byte(`{"customizedKeys": {"C": "D"}, "additionalConfigurations": null, "daprProperties": {"componentType": "state.redis"}}`))
 	if err != nil || got.CustomizedKeys["A"] != "B" || got.CustomizedKeys["C"] != "D" || got.Additional != nil || got.Dapr["componentType"] != "state.redis" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, wrong := range []string{`[]`, `{"customizedKeys": {"A": 1}}`, `{`} {
-		if _, err := api.ReplaceConfiguration(api.Newest, stored, []byte(wrong)); !problem.Is(err, problem.BodyInvalid) && !problem.Is(err, problem.BodyNotJSON) {
+		if _, err := api.LayConfiguration(api.Newest, stored, []byte(wrong)); !problem.Is(err, problem.BodyInvalid) && !problem.Is(err, problem.BodyNotJSON) {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}

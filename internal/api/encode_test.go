@@ -96,6 +96,14 @@ func TestEncodeConfigurations(t *testing.T) {
 			t.Errorf("%s: %s", v, d)
 		}
 	}
+	kept := []api.Row{{Name: "A", Value: "@Microsoft.KeyVault(SecretUri=https://v/secrets/a)"}}
+	raw, err := json.Marshal(api.EncodeConfigurations(api.Newest, kept))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(raw); !strings.Contains(got, "KeyVaultSecret") || !strings.Contains(got, "Key vault secret.") {
+		t.Errorf("a reference: %s", got)
+	}
 	if d := cmp.Diff(plain(t, object(t, `{"configurations": []}`)), plain(t, api.EncodeConfigurations(api.Newest, nil))); d != "" {
 		t.Error(d)
 	}

@@ -306,6 +306,49 @@ func TestRunPassesOn(t *testing.T) {
 	}
 }
 
+// TestLocalConnectionWithoutServer: the commands do it all in their own process.
+func TestLocalConnectionWithoutServer(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	c.makeGroup()
+	c.makeAccount()
+	term := c.alone()
+	for _, line := range []string{
+		"create storage-blob --tg rg1 --account store1 --user-account --connection files --client-type python",
+		"list", "validate --connection files", "show --connection files", "generate-configuration --connection files",
+	} {
+		if s := term.run(append([]string{"connection"}, append(strings.Fields(line), "-g", "rg1")...)...); s.code != 0 || !strings.Contains(s.out, "files") && !strings.Contains(s.out, "validated") && !strings.Contains(s.out, "AZURE_STORAGEBLOB_RESOURCEENDPOINT") {
+			t.Fatalf("%s: exit %d\n%s%s", line, s.code, s.out, s.err)
+		}
+	}
+	holders := c.holders(c.account())
+	if len(holders) != 1 {
+		t.Fatalf("roles of %v", holders)
+	}
+	if s := term.run("env", "-g", "rg1", "--connection", "files", "--format", "json"); s.code != 0 || !strings.Contains(s.out, "AZURE_STORAGEBLOB_RESOURCEENDPOINT") {
+		t.Errorf("env: %+v", s)
+	}
+	// A role somebody took away is drift, and comes back.
+	for _, id := range c.assignments(c.account()) {
+		c.arm("DELETE", id, roleVersion, nil)
+	}
+	if s := term.run("connection", "validate", "-g", "rg1", "--connection", "files"); s.code != 5 || !strings.Contains(s.err, "patchbay repair --id "+c.local("files")) {
+		t.Errorf("validate without the role: %+v", s)
+	}
+	if s := term.run("repair", "--id", c.local("files")); s.code != 0 {
+		t.Errorf("repair: %+v", s)
+	}
+	if again := c.holders(c.account()); cmp.Diff(holders, again) != "" {
+		t.Errorf("roles of %v after the repair", again)
+	}
+	if s := term.run("connection", "delete", "-g", "rg1", "--connection", "files", "--yes"); s.code != 0 {
+		t.Errorf("delete: %+v", s)
+	}
+	if left := c.holders(c.account()); len(left) != 0 {
+		t.Errorf("roles of %v after the deletion", left)
+	}
+}
+
 func exitOf(err error) int {
 	if err == nil {
 		return 0

@@ -151,6 +151,12 @@ func (f *fixture) grow(t *testing.T, c *cloudUnderTest, s *connector, n int) *fi
 	if password, ok := g.facts[catalog.FactPassword]; ok { // of a login whose secret the cloud makes up
 		g.Secret.Value = password
 	}
+	for option, text := range f.Extra { // which may name what was told
+		for name, fact := range g.facts {
+			text = strings.ReplaceAll(text, "{"+name+"}", fact)
+		}
+		f.Extra[option] = text
+	}
 	g.facts[catalog.FactManagement] = c.ready.Endpoint
 	g.facts[catalog.FactTenantID] = c.ready.TenantID
 	g.target = all.Kind(g.target, g.facts["kind"])
@@ -399,7 +405,7 @@ func TestEveryTarget(t *testing.T) {
 // deletes it.
 func (g *field) join(t *testing.T, auth string) (pairs int) {
 	t.Helper()
-	name := "by_" + auth
+	name := shortName(auth)
 	before := g.look()
 	url := g.site + "/providers/Microsoft.ServiceLinker/linkers/" + name
 	info, more := g.auth(t, auth, name)
@@ -431,6 +437,11 @@ func (g *field) join(t *testing.T, auth string) (pairs int) {
 		t.Errorf("%s leaves traces (-before +after):\n%s", auth, diff)
 	}
 	return pairs
+}
+
+// shortName is a word for an auth type that leaves room in the name of a database user.
+func shortName(auth string) string {
+	return "by_" + strings.ToLower(regexp.MustCompile(`[a-z]{3,}`).ReplaceAllStringFunc(auth, func(w string) string { return w[:2] }))
 }
 
 func (g *field) clients(auth string) []string {

@@ -308,18 +308,42 @@ func TestMySQLUndoneUpdate(t *testing.T) {
 	before := c.mysqlWorld()
 	principal := c.arm("GET", c.site("app1"), siteVersion, nil).text("identity", "principalId")
 	byPassword := body(c.mysqlServer()+"/databases/db1", map[string]any{"authType": "secret", "name": mysqlAdmin, "secretInfo": map[string]any{"secretType": "rawValue", "value": adminPassword}})
-	c.faults(map[string]any{"method": "PATCH", "path": "/sites/app1$", "status": 403, "when": "after"})
+	c.faults(map[string]any{"method": "PATCH", "path": "(?i)/sites/app1$", "drop": true, "when": "after", "times": 3})
 	op := s.do("PUT", path, byPassword)
 	c.faults()
-	t.Logf("update: %s", op.text("status"))
-	now := c.mysqlWorld()
-	if diff := cmp.Diff(before, now); op.text("status") == "Failed" && diff != "" {
-		t.Errorf("after the undo: %s", diff)
-	}
-	if status, said := c.visit(t, "app1", "/mysql"); status != 200 {
-		t.Errorf("the app: %d %s", status, said)
+	if op.text("status") != "Failed" {
+		t.Fatalf("update: %s", op.Raw)
 	}
 	if c.arm("GET", c.site("app1"), siteVersion, nil).text("identity", "principalId") == principal {
-		t.Log("the identity was not replaced")
+		t.Fatal("the identity was not replaced: nothing is proven")
+	}
+	if diff := cmp.Diff(before, c.mysqlWorld()); diff != "" {
+		t.Errorf("after the undo: %s", diff)
+	}
+	if status, said := c.visit(t, "app1", "/mysql"); status != 200 || !strings.Contains(said, "aad_orders") {
+		t.Errorf("the app: %d %s", status, said)
+	}
+}
+
+// A server that could look nobody up is refused before anything is written.
+func TestMySQLRefused(t *testing.T) {
+	t.Parallel()
+	c, s, _ := mysqlStage(t)
+	s.start()
+	c.arm("DELETE", c.mysqlServer()+"/administrators/ActiveDirectory", mysqlVersion, nil)
+	c.arm("PATCH", c.mysqlServer(), mysqlVersion, map[string]any{"identity": map[string]any{"type": "None"}})
+	before := c.mysqlWorld()
+	c.forget()
+	a := s.call("PUT", s.linker("app1", "orders"), mysqlByIdentity(c))
+	if a.Status < 400 || !strings.Contains(string(a.Raw), "AUTH_UNSUPPORTED") || !strings.Contains(string(a.Raw), "identity assign") {
+		t.Errorf("no identity: %d %s", a.Status, a.Raw)
+	}
+	for _, r := range c.requests() {
+		if r.Caller == s.engine.ObjectID && r.Method != "GET" {
+			t.Errorf("wrote %s %s", r.Method, r.Path)
+		}
+	}
+	if diff := cmp.Diff(before, c.mysqlWorld()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -28,8 +28,15 @@ func sqlVisit(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	host := os.Getenv("AZURE_SQL_HOST")
-	db, err := openSQL(msdsn.Config{Host: host, Port: 1433, Database: os.Getenv("AZURE_SQL_DATABASE"), TLSConfig: &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}}, token, "")
+	cfg := msdsn.Config{Host: os.Getenv("AZURE_SQL_HOST"), Port: 1433, Database: os.Getenv("AZURE_SQL_DATABASE")}
+	if text := os.Getenv("FABRIC_SQL_CONNECTIONSTRING"); text != "" {
+		if cfg, err = msdsn.Parse(text); err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+	}
+	cfg.TLSConfig = &tls.Config{ServerName: cfg.Host, MinVersion: tls.VersionTLS12}
+	db, err := openSQL(cfg, token, "")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
@@ -307,4 +314,88 @@ func sidHex(t *testing.T, guid string) string {
 		return out
 	}
 	return turn(p[0]) + turn(p[1]) + turn(p[2]) + p[3] + p[4]
+}
+
+// TestFabricLife: a database of Microsoft Fabric, which is no ARM resource. The engine, a
+// contributor of its workspace, makes the user; the app works; then it is out again.
+func TestFabricLife(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	c.makeGroup()
+	c.makeWitness("app1")
+	c.putSettings("app1", map[string]string{actAs: asWitness})
+	s := c.newConnector().start()
+	const workspace, database = "13c65326-ecab-43f6-8a05-60927aaa4cec", "4fdf6efe-23a9-4d74-8c4a-4ecc70c4d323"
+	capacity := c.group() + "/providers/Microsoft.Fabric/capacities/f1"
+	c.arm("PUT", capacity, "2023-11-01", map[string]any{"location": "westeurope"})
+	lever := c.arm("PUT", "/_local/fabric/"+workspace+"/"+database, "1", map[string]any{"displayName": "orders", "capacity": capacity})
+	path := "/v1/workspaces/" + workspace + "/SqlDatabases/" + database
+	owner := c.signIn(c.user(), "https://api.fabric.microsoft.com")
+	shown := c.call(c.ready.Endpoint, owner, "GET", path, nil)
+	if d := cmp.Diff(lever.at("item"), any(shown.Body)); d != "" || shown.Status != 200 {
+		t.Fatalf("Fabric shows %d %s: %s", shown.Status, shown.Raw, d)
+	}
+	for what, token := range map[string]string{"a token for ARM": c.token, "no token": "", "a stranger": c.signIn(c.newPrincipal("stranger"), "https://api.fabric.microsoft.com")} {
+		if a := c.call(c.ready.Endpoint, token, "GET", path, nil); a.Status != 401 && a.Status != 403 {
+			t.Errorf("with %s Fabric answers %d %s", what, a.Status, a.Raw)
+		}
+	}
+	settings := c.settings("app1")
+	linker := map[string]any{"properties": map[string]any{"clientType": "none", "authInfo": map[string]any{"authType": "systemAssignedIdentity", "userName": "app1"},
+		"targetService":         map[string]any{"type": "FabricPlatform", "endpoint": "https://api.fabric.microsoft.com" + path},
+		"publicNetworkSolution": map[string]any{"action": "optOut"},
+		"configurationInfo": map[string]any{"additionalConnectionStringProperties": map[string]any{
+			"Server": "tcp:" + shown.text("properties", "serverFqdn"), "Database": shown.text("properties", "databaseName")}}}}
+	s.put(t, "fabric", linker)
+	if status, said := c.visit(t, "app1", "/sql"); status != 200 || !strings.Contains(said, `"User":"app1"`) {
+		t.Errorf("the app is answered %d %s", status, said)
+	}
+	if d := s.drift("app1", "fabric"); d.text("state") != "InSync" {
+		t.Errorf("drift: %s", d.Raw)
+	}
+	text := c.settings("app1")["FABRIC_SQL_CONNECTIONSTRING"]
+	s.remove(t, "fabric")
+	if d := cmp.Diff(settings, c.settings("app1")); d != "" {
+		t.Errorf("settings after the delete: %s", d)
+	}
+	c.putSettings("app1", map[string]string{actAs: asWitness, "FABRIC_SQL_CONNECTIONSTRING": text})
+	if status, said := c.visit(t, "app1", "/sql"); status == 200 || !strings.Contains(said, "18456") && !strings.Contains(said, "Identity") && !strings.Contains(said, "no token") {
+		t.Errorf("after the delete the app is answered %d %s", status, said)
+	}
+}
+
+// TestSQLTwoAtOnce: two apps are connected to one server at the same time. There is one place
+// of administrator; neither takes it from under the other, and whoever had it has it again.
+func TestSQLTwoAtOnce(t *testing.T) {
+	t.Parallel()
+	c, s := sqlRoom(t)
+	c.makeSite("app2", map[string]string{"A": "b"})
+	world := c.sqlWorld()
+	own := sqlLinker(c, map[string]any{"authType": "systemAssignedIdentity"})
+	for round := range 3 {
+		for _, call := range []struct {
+			method string
+			body   any
+		}{{"PUT", own}, {"DELETE", nil}} {
+			var running []string
+			for _, site := range []string{"app1", "app2"} {
+				a := s.call(call.method, s.linker(site, "sql_"+site), call.body)
+				if a.Status >= 300 {
+					t.Fatalf("%s: %d %s", call.method, a.Status, a.Raw)
+				}
+				running = append(running, a.Header.Get("X-Patchbay-Operation"))
+			}
+			for _, id := range running {
+				if op := s.await(id); op.text("status") != "Succeeded" {
+					t.Errorf("round %d: %s: %s", round, call.method, op.Raw)
+				}
+			}
+			if now := c.sqlWorld(); now["admin"] != world["admin"] || now["rules"] != world["rules"] && call.method == "DELETE" {
+				t.Errorf("round %d: after %s the administrator is %s, the rules %s", round, call.method, now["admin"], now["rules"])
+			}
+		}
+	}
+	if d := cmp.Diff(world, c.sqlWorld()); d != "" {
+		t.Errorf("after all: %s", d)
+	}
 }

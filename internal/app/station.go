@@ -151,6 +151,7 @@ func (s *station) drivers() engine.Drivers {
 		busRules   = "Microsoft.ServiceBus/namespaces/networkRuleSets"
 		cosmosDB   = "Microsoft.DocumentDB/databaseAccounts"
 	)
+	users := facet.NewSQLUser(facet.SQLUserOptions{Token: s.sqlToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience})
 	return engine.Drivers{
 		connection.KindSetting:  {site: setting, slot: setting, site + config: links, slot + config: links},
 		connection.KindIdentity: {site: identity, slot: identity},
@@ -171,8 +172,7 @@ func (s *station) drivers() engine.Drivers {
 			Token: s.databaseToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience}),
 			mysql: facet.NewMySQLUser(facet.MySQLUserOptions{
 				Token: s.databaseToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience}),
-			mssql + "/databases": facet.NewSQLUser(facet.SQLUserOptions{
-				Token: s.sqlToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience})},
+			mssql + "/databases": users, "": users}, // a database of Fabric has no ARM id
 	}
 }
 

@@ -301,6 +301,23 @@ func TestRightsOnVaultTakeTime(t *testing.T) {
 	}
 }
 
+// TestVaultThatIsGone: a delete does not wait for it.
+func TestVaultThatIsGone(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	c.makeGroup()
+	c.makeCache()
+	c.makeSite("app1", map[string]string{"FOREIGN": "theirs"})
+	c.makeVault("kv1", map[string]any{"enableRbacAuthorization": true})
+	s := c.newConnector().start()
+	s.must(t, "PUT", s.linker("app1", "keyvault_abcde"), helper(c.vault("kv1")))
+	s.must(t, "PUT", s.linker("app1", "cache"), keptIn(cacheByKey(c), c.vault("kv1"), ""))
+	c.arm("DELETE", c.vault("kv1"), vaultVersion, nil)
+	s.must(t, "DELETE", s.linker("app1", "cache"), nil)
+	s.must(t, "DELETE", s.linker("app1", "keyvault_abcde"), nil)
+	same(t, "settings", map[string]string{"FOREIGN": "theirs"}, c.settings("app1"))
+}
+
 // TestPrincipalInVault: id and secret of a service principal are both kept there.
 func TestPrincipalInVault(t *testing.T) {
 	t.Parallel()

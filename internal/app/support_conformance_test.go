@@ -24,7 +24,7 @@ type documentedPair struct {
 
 // wireAuth are the client's words for auth types.
 var wireAuth = map[string]string{
-	"secret": "secret", "secret-auto": "secret", "system-managed-identity": "systemAssignedIdentity", "user-managed-identity": "userAssignedIdentity",
+	"secret": "secret", "secret(auto)": "secret", "system-managed-identity": "systemAssignedIdentity", "user-managed-identity": "userAssignedIdentity",
 	"service-principal": "servicePrincipalSecret", "user-account": "userAccount", "workload-identity": "userAssignedIdentity",
 }
 
@@ -52,7 +52,7 @@ var elsewhere = map[string]string{"dotnet-internal": "dotnet"}
 
 // unsettled are client types the published client takes for a target whose pages have no
 // settings for them: nothing could be written.
-var unsettled = map[string]string{"cosmos-table": "springBoot", "storage-queue": "none", "storage-table": "none", "webpubsub": "none", "confluent-cloud": "go"}
+var unsettled = map[string]string{"cosmos-table": "springBoot", "storage-queue": "none", "storage-table": "none", "webpubsub": "none", "confluent-cloud": "go", "fabric-sql": "php"}
 
 // TestSupportTypesHoldTheDocumentedMatrix: list-support-types has every documented pair
 // of a source and a target we have, and may have more. Both faces print the same.

@@ -38,8 +38,8 @@ func newCreate(s *shell, source SourceCommand, target TargetCommand) *cobra.Comm
 	c := &cobra.Command{
 		Use:   target.Name,
 		Short: "Connect a " + source.Display + " to " + target.Display,
-		Long: fmt.Sprintf("Connect a %s to %s.\n\nAuthentication: %s. The first is the default.\nClient types: %s.",
-			source.Display, target.Display, strings.Join(target.authOptionList(), ", "), strings.Join(target.ClientTypes, ", ")),
+		Long: fmt.Sprintf("Connect a %s to %s.\n\nAuthentication: %s.\nClient types: %s.",
+			source.Display, target.Display, target.authWords(), strings.Join(target.ClientTypes, ", ")),
 		Example: target.example(source),
 		Args:    noArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
@@ -68,7 +68,15 @@ func (t TargetCommand) example(source SourceCommand) string {
 		parts = append(parts, sourceExample(o))
 	}
 	parts = append(parts, t.exampleTarget()...)
-	return "  " + strings.Join(append(parts, t.exampleAuth()), " ")
+	return strings.TrimRight("  "+strings.Join(append(parts, t.exampleAuth()), " "), " ")
+}
+
+// authWords says how the app may sign in.
+func (t TargetCommand) authWords() string {
+	if t.open() {
+		return "none, there is nothing to sign in to"
+	}
+	return strings.Join(t.authOptionList(), ", ") + ". The first is the default"
 }
 
 func sourceExample(o SourceOption) string {
@@ -140,7 +148,7 @@ func (o *createOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if more, err := o.reachStores(ctx, a, d, linkers[0].id, o.properties, o.writeFlags); err != nil || !more {
+	if more, err := o.reachStores(ctx, a, d, linkers[0], o.properties, o.writeFlags); err != nil || !more {
 		return err
 	}
 	return o.writeAll(ctx, a, d, linkers, o.writeFlags)

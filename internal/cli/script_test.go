@@ -65,7 +65,7 @@ func (w *world) deps(env func(string) (string, bool), out, err *bytes.Buffer) De
 			}
 			return w.ended, nil
 		},
-		Environ: func() []string { return []string{"HOME=/home/ann", "A_STRING=mine"} },
+		Environ: func() []string { return []string{"HOME=there", "A_STRING=mine"} },
 		Local:   w.local, Contexts: w.contexts, Poll: time.Millisecond, Preview: fakePreview,
 		Serve: func(_ context.Context, o ServeOptions, ready func(ReadyInfo)) error {
 			w.served = o

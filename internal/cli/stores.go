@@ -9,10 +9,11 @@ import (
 // for it, made before the one that is asked for, as the Azure CLI does.
 type storeHelper struct{ option, id, name, client string }
 
-// storeHelpers are those that the options need.
-func (p *propertyFlags) storeHelpers() []storeHelper {
+// storeHelpers are those that the options need. A vault keeps secrets, and a connection
+// by an identity has none: the server says so, and nothing is made for it before.
+func (p *propertyFlags) storeHelpers(auth string) []storeHelper {
 	var out []storeHelper
-	if p.vaultID != "" {
+	if p.vaultID != "" && !strings.EqualFold(auth, authSystemIdentity) && !strings.EqualFold(auth, authUserIdentity) {
 		out = append(out, storeHelper{"--vault-id", cleanID(p.vaultID), "keyvault", "dotnet"})
 	}
 	if p.appConfigID != "" {
@@ -31,13 +32,13 @@ func (h storeHelper) leads(linker map[string]any) bool {
 // reachStores makes the connections to vault and store that the source of a linker
 // lacks. more is false when a dry run has to stop there: what leans on them cannot be
 // planned yet.
-func (s *shell) reachStores(ctx context.Context, a API, d Defaults, linker string, p *propertyFlags, w writeFlags) (more bool, err error) {
-	source, _, found := strings.Cut(linker, linkerSegment)
+func (s *shell) reachStores(ctx context.Context, a API, d Defaults, linker linkerBody, p *propertyFlags, w writeFlags) (more bool, err error) {
+	source, _, found := strings.Cut(linker.id, linkerSegment)
 	if !found {
 		return true, nil // a local connection: the server says what it thinks of stores
 	}
 	more = true
-	for _, h := range p.storeHelpers() {
+	for _, h := range p.storeHelpers(text(linker.body, "properties", "authInfo", "authType")) {
 		l, err := h.missing(ctx, a, source)
 		if err != nil {
 			return false, err

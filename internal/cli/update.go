@@ -73,7 +73,7 @@ func (o *updateOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if more, err := o.reachStores(ctx, a, d, id, o.properties, o.writeFlags); err != nil || !more {
+	if more, err := o.reachStores(ctx, a, d, linkerBody{id, body}, o.properties, o.writeFlags); err != nil || !more {
 		return err
 	}
 	return o.write(ctx, a, d, id, body, o.writeFlags)

@@ -18,8 +18,7 @@ const mysqlReader = group + "/providers/Microsoft.ManagedIdentity/userAssignedId
 // without an identity that the server carries.
 func newMySQLARM(t *testing.T) *armtest.Server {
 	const api = "2023-12-30"
-	var s *armtest.Server
-	s = armtest.New(t,
+	s := armtest.New(t,
 		armtest.Type{Name: "Microsoft.DBforMySQL/flexibleServers", Versions: []string{api}, Async: armtest.Async202},
 		armtest.Type{Name: "Microsoft.DBforMySQL/flexibleServers/firewallRules", Versions: []string{api}, Async: armtest.Async202},
 		armtest.Type{Name: "Microsoft.DBforMySQL/flexibleServers/administrators", Versions: []string{api}, Async: armtest.Async202,

@@ -3,7 +3,10 @@ package facet
 import (
 	"context"
 	"maps"
+	"regexp"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"github.com/patchbay/patchbay/internal/arm"
 	"github.com/patchbay/patchbay/internal/connection"
@@ -14,7 +17,7 @@ const redisEnterpriseVersion = "2025-07-01"
 
 // RedisEnterpriseAccess drives access policy assignments of a database of Redis
 // Enterprise or Azure Managed Redis. Key.Resource is the database; Key.Name names
-// the assignment as for RedisAccess. Want holds policy and principalId. The service
+// the assignment (a name the service does not take is replaced by one made from it). Want holds policy and principalId. The service
 // keeps no text with an assignment, so there is no mark on it.
 type RedisEnterpriseAccess struct{ arm *arm.Client }
 
@@ -34,6 +37,17 @@ type databaseAssignmentProperties struct {
 	User   struct {
 		ObjectID string `json:"objectId"`
 	} `json:"user"`
+}
+
+var databaseAccessPattern = regexp.MustCompile(`^[A-Za-z0-9]{1,60}$`)
+
+// databaseAccessName is a name the service takes: letters and digits only.
+func databaseAccessName(name string) string {
+	short := strings.ReplaceAll(name, "-", "")
+	if databaseAccessPattern.MatchString(short) {
+		return short
+	}
+	return strings.ReplaceAll(uuid.NewSHA1(assignmentNames, []byte(strings.ToLower(name))).String(), "-", "")
 }
 
 type databaseAccessBasis struct{ assignments []databaseAssignment }
@@ -67,7 +81,7 @@ func (d *RedisEnterpriseAccess) State(b any, f connection.Facet) connection.Stat
 		return connection.State{}
 	}
 	for _, a := range basis.assignments {
-		if strings.EqualFold(lastName(a.ID, a.Name), accessName(f.Name)) {
+		if strings.EqualFold(lastName(a.ID, a.Name), databaseAccessName(f.Name)) {
 			return databaseAccessState(f, a)
 		}
 	}
@@ -105,7 +119,7 @@ func (d *RedisEnterpriseAccess) Write(ctx context.Context, b any, changes []plan
 }
 
 func (d *RedisEnterpriseAccess) write(ctx context.Context, b any, c plan.Change) (connection.State, error) {
-	path := c.Facet.Resource + "/accessPolicyAssignments/" + accessName(c.Facet.Name)
+	path := c.Facet.Resource + "/accessPolicyAssignments/" + databaseAccessName(c.Facet.Name)
 	if !wanted(c) {
 		return connection.State{}, d.arm.Delete(ctx, path, redisEnterpriseVersion)
 	}

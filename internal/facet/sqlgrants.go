@@ -67,6 +67,9 @@ func sqlName(name string) string {
 	return "[" + strings.ReplaceAll(strings.ReplaceAll(name, "\x00", ""), "]", "]]") + "]"
 }
 
+// sqlText quotes a string of Transact-SQL.
+func sqlText(text string) string { return "N'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
 // sqlSID writes a GUID of the directory as the SID a database keeps: its bytes, the first
 // three groups turned round.
 func sqlSID(guid string) ([]byte, error) {

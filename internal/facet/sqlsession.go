@@ -89,6 +89,7 @@ func (d *SQLUser) endpoint(f connection.Facet) (host string, port uint64, err er
 	if host == "" {
 		return "", 0, problem.New(problem.DatabaseRefused, f.Resource, "the server's host is not known yet")
 	}
+	host = strings.TrimPrefix(host, "tcp:")
 	name, text, split := strings.Cut(host, ",") // the way SQL Server's clients write a port
 	if !split {
 		return host, 1433, nil

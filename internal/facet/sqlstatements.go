@@ -186,6 +186,9 @@ func (w *sqlWriter) join(b *sqlUserBasis, f connection.Facet) {
 	w.note(user, f, kind, add)
 }
 
+// inFabric tells whether a database is one of Microsoft Fabric, which has no ARM id.
+func inFabric(f connection.Facet) bool { return strings.HasPrefix(f.Resource, "https://") }
+
 func (w *sqlWriter) sid(f connection.Facet) []byte {
 	sid, err := wantedSID(f)
 	if w.err == nil {
@@ -196,10 +199,15 @@ func (w *sqlWriter) sid(f connection.Facet) []byte {
 
 // create makes a user. The form with the SID needs no look into the directory: the other
 // one, FROM EXTERNAL PROVIDER, makes the server search it, for which an engine that is an
-// application needs a server identity with rights in the directory.
+// application needs a server identity with rights in the directory. Fabric brings that, and
+// documents no other form.
 func (w *sqlWriter) create(label string, f connection.Facet) *sqlPrincipal {
 	sid := w.sid(f)
-	w.exec("CREATE USER " + sqlName(label) + " WITH SID = 0x" + hex.EncodeToString(sid) + ", TYPE = E")
+	if inFabric(f) {
+		w.exec("CREATE USER " + sqlName(label) + " FROM EXTERNAL PROVIDER WITH OBJECT_ID = " + sqlText(f.Want[connection.AttrPrincipalID].Text))
+	} else {
+		w.exec("CREATE USER " + sqlName(label) + " WITH SID = 0x" + hex.EncodeToString(sid) + ", TYPE = E")
+	}
 	return &sqlPrincipal{name: label, sid: sid, notes: map[string]string{}}
 }
 

@@ -114,7 +114,7 @@ func storeRequest(ctx context.Context, place storePlace, now time.Time) (*http.R
 	sum := sha256.Sum256(nil)
 	content, date := base64.StdEncoding.EncodeToString(sum[:]), now.UTC().Format(http.TimeFormat)
 	mac := hmac.New(sha256.New, key)
-	_, _ = io.WriteString(mac, "GET\n"+u.RequestURI()+"\n"+strings.Join([]string{date, u.Host, content}, ";")) // a hash takes everything
+	_, _ = io.WriteString(mac, "GET\n"+req.URL.RequestURI()+"\n"+strings.Join([]string{date, req.URL.Host, content}, ";")) // a hash takes everything
 	req.Header.Set("x-ms-date", date)
 	req.Header.Set("x-ms-content-sha256", content)
 	req.Header.Set("Authorization", "HMAC-SHA256 Credential="+place.id+"&SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+

@@ -105,9 +105,7 @@ func (v *visit) forbidden(r reply, said string) outcome {
 
 // https asks for the front page: whatever an app answers, it is reached.
 func (p *Prober) https(ctx context.Context, v *visit) outcome {
-	at, err := v.place(connection.FactEndpoint, func() (string, error) {
-		return v.either("AZURE_CONTAINERAPP_ENDPOINT", "SELFHOSTED_HTTP_ENDPOINT"), nil
-	})
+	at, err := v.pagePlace()
 	if err != nil {
 		return v.unsettled(err)
 	}
@@ -117,6 +115,25 @@ func (p *Prober) https(ctx context.Context, v *visit) outcome {
 		return no
 	case r.status == http.StatusForbidden:
 		return v.shutOut(r.from, "the app answers 403")
+	case v.c.Properties.Auth != nil:
+		return outcome{unproven: "not proven: how the service takes user and password is not known, so the address was tried and signing in was not"}
 	}
 	return outcome{}
+}
+
+// pagePlace is where the app's setting points. One without sign-in has settings to judge
+// though it has no authInfo.
+func (v *visit) pagePlace() (*url.URL, error) {
+	if f := v.c.Properties.Configuration; f != nil && f.Action == "optOut" {
+		return endpoint(orElse(v.facts.Text(connection.FactEndpoint), "https://"+v.facts.Text(connection.FactHost)))
+	}
+	name := "AZURE_CONTAINERAPP_ENDPOINT"
+	if v.c.Properties.Auth != nil {
+		name = "SELFHOSTED_HTTP_ENDPOINT"
+	}
+	text := v.get(name)
+	if len(v.missing) > 0 {
+		return nil, errors.New("settings are missing")
+	}
+	return endpoint(text)
 }

@@ -165,13 +165,14 @@ func (p *Prober) brokers(ctx context.Context, v *visit, place kafkaPlace) outcom
 		if err != nil {
 			return nil, err
 		}
-		conn, err := p.dialTLS(ctx, host, port)
-		if err == nil {
-			mu.Lock()
-			from = local(conn)
-			mu.Unlock()
+		raw, err := p.options.Dial(ctx, "tcp", net.JoinHostPort(host, port))
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		mu.Lock()
+		from = local(raw)
+		mu.Unlock()
+		return p.shake(ctx, raw, host)
 	}
 	err := knockKafka(ctx, place, dial)
 	mu.Lock()
@@ -194,10 +195,10 @@ func hungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// saslError is the broker's own sentence.
+// saslError is the broker's own sentence: it stands right around the error's code.
 func saslError(err error) error {
 	for next := err; next != nil; next = errors.Unwrap(next) {
-		if errors.Is(next, kerr.SaslAuthenticationFailed) {
+		if _, bare := next.(*kerr.Error); !bare {
 			err = next
 		}
 	}

@@ -70,6 +70,11 @@ func (p *Prober) dialTLS(ctx context.Context, host, port string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
+	return p.shake(ctx, raw, host)
+}
+
+// shake begins TLS on a connection, which it closes when that fails.
+func (p *Prober) shake(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
 	conn := tls.Client(raw, p.tlsConfig(host))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close() // the handshake's error says more

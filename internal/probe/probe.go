@@ -54,7 +54,7 @@ func New(o Options) *Prober {
 	p := &Prober{options: o}
 	p.knocks = map[string]knock{"postgres": p.postgres, "mysql": p.mysql, "tds": p.tds, "redis": p.redis, "blob": p.blob, "queue": p.storage, "file": p.storage, "table": p.storage, "cosmos": p.cosmos, "cosmostable": p.cosmosTable,
 		"eventhub": p.amqp, "servicebus": p.amqp, "kafka": p.kafka,
-		"signalr": p.hub, "webpubsub": p.hub, "openai": p.ai, "aiservices": p.ai, "cognitive": p.ai, "insights": p.insights, "https": p.https, "vault": p.vault, "appconfig": p.appConfig}
+		"signalr": p.hub, "webpubsub": p.hub, "openai": p.ai, "aiservices": p.ai, "cognitive": p.ai, "insights": p.insights, "https": p.https, "amqp-plain": p.broker, "vault": p.vault, "appconfig": p.appConfig}
 	for protocol, try := range map[string]knock{"mongo": p.mongo, "cql": p.cql, "gremlin": p.gremlin} {
 		p.knocks[protocol] = try
 	}
@@ -100,7 +100,8 @@ func (v *visit) identity() bool {
 // bare tells whether the app was given no settings to judge.
 func (v *visit) bare() bool {
 	p := v.c.Properties
-	return p.Auth == nil || (p.Configuration != nil && p.Configuration.Action == "optOut")
+	open := v.facts.Text(connection.FactProtocol) == "https" // there are settings without a sign-in
+	return p.Auth == nil && !open || (p.Configuration != nil && p.Configuration.Action == "optOut")
 }
 
 // network tells whether opening the network is ours.

@@ -28,6 +28,10 @@ var ids = map[string]string{
 	"mysql-flexible":    group + "/providers/Microsoft.DBforMySQL/flexibleServers/my1/databases/orders",
 	"redis":             group + "/providers/Microsoft.Cache/redis/cache1/databases/0",
 	"storage-blob":      group + "/providers/Microsoft.Storage/storageAccounts/account1/blobServices/default",
+	"cosmos-mongo":      group + "/providers/Microsoft.DocumentDB/databaseAccounts/acc/mongodbDatabases/shop",
+	"cosmos-cassandra":  group + "/providers/Microsoft.DocumentDB/databaseAccounts/acc/cassandraKeyspaces/shop",
+	"cosmos-gremlin":    group + "/providers/Microsoft.DocumentDB/databaseAccounts/acc/gremlinDatabases/shop/graphs/lines",
+	"mongodb-atlas":     group + "/providers/MongoDB.Atlas/organizations/o",
 }
 
 func link(target, auth, client string, change ...func(*connection.Connection)) *connection.Connection {

@@ -38,6 +38,9 @@ func (p *Prober) tds(ctx context.Context, v *visit) outcome {
 			return v.unsettled(err)
 		}
 	}
+	if place.host == "" { // a database of Fabric, and no settings that name it
+		return outcome{unproven: "not proven: nothing here says where the database answers"}
+	}
 	token, withLogin := stranger, false
 	switch {
 	case v.bare():
@@ -53,20 +56,15 @@ func (p *Prober) tds(ctx context.Context, v *visit) outcome {
 	return v.tdsOutcome(place, withLogin, p.tdsPing(ctx, place, token))
 }
 
-// tdsToken gets the token the app would get as its service principal.
+// tdsToken gets the token the app would get as its service principal; "" with the outcome
+// that says why there is none.
 func (p *Prober) tdsToken(ctx context.Context, v *visit, place tdsPlace) (string, outcome) {
 	who := Principal{TenantID: v.facts.Text("tenantId"), ClientID: place.user, Secret: place.password}
-	if who.ClientID == "" || who.Secret == "" || who.TenantID == "" {
-		return "", v.unsettled(errors.New("client id, secret or tenant is empty"))
+	if v.certified() {
+		who.Secret, who.Certificate = "", place.password
 	}
-	token, err := p.options.SignIn(ctx, who, v.facts.Text(connection.FactAudience))
-	switch {
-	case ctx.Err() != nil:
-		return "", outcome{unproven: "not proven: the sign-in endpoint does not answer in time, so signing in was not tried"}
-	case err != nil:
-		return "", outcome{code: problem.LoginRefused, detail: "the service principal cannot sign in: " + problem.As(err).Error(), fix: v.newPrincipalSecret()}
-	}
-	return token, outcome{}
+	o := p.signInAs(ctx, v, who)
+	return v.token, o
 }
 
 // tdsDialer adapts a dial function to the driver. With a host name of its own it is

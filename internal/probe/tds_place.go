@@ -75,6 +75,9 @@ func (v *visit) tdsRead() (tdsPlace, error) {
 		return tdsString(v.client(), v.get("FABRIC_SQL_CONNECTIONSTRING"))
 	}
 	if parts, ok := tdsPartsOf(v.client(), v.bearer()); ok {
+		if v.certified() {
+			parts.password = "CLIENTCERTIFICATE"
+		}
 		return v.tdsFromParts(parts)
 	}
 	if v.client() == "springBoot" {

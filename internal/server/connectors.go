@@ -167,7 +167,7 @@ func (x *exchange) generateConfigurations() error {
 	if err != nil {
 		return err
 	}
-	configuration, err := api.ReplaceConfiguration(x.linkerVersion(), stored.Properties.Configuration, body)
+	configuration, err := api.LayConfiguration(x.linkerVersion(), stored.Properties.Configuration, body)
 	if err != nil {
 		return err
 	}

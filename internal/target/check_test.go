@@ -69,7 +69,7 @@ func TestCheckRefuses(t *testing.T) {
 		{link(blobID, system, "go", configure(connection.Configuration{Action: "maybe"})), nil, problem.OptionUnsupported, "maybe"},
 		{link(blobID, system, "go", configure(connection.Configuration{AppConfigurationID: "/a"})), nil, problem.OptionUnsupported, "appConfigurationId"},
 		{link(blobID, system, "go", configure(connection.Configuration{Dapr: map[string]any{"x": 1}})), nil, problem.OptionUnsupported, "dapr"},
-		{link(dbID, secret, "go", func(c *connection.Connection) { c.Properties.Auth.SecretType = "keyVaultSecretUri" }), given("p"), problem.OptionUnsupported, "keyVaultSecretUri"},
+		{link(dbID, secret, "go", func(c *connection.Connection) { c.Properties.Auth.SecretType = "keyVaultSecretUri" }), given("p"), problem.BodyInvalid, "address of a secret"},
 		{link(dbID, system, "go", func(c *connection.Connection) { c.Properties.Auth.Mode = "some" }), nil, problem.OptionUnsupported, "authMode"},
 		{link(dbID, system, "django", configure(connection.Configuration{AdditionalConnection: map[string]string{"a": "b"}})), nil, problem.OptionUnsupported, "no connection string"},
 		{link(dbID, system, "go", configure(connection.Configuration{AdditionalConnection: map[string]string{"a b": "b"}})), nil, problem.OptionUnsupported, "a b"},

@@ -37,6 +37,12 @@ func (r *Reader) Derive(c *connection.Connection, facts connection.Facts, secret
 		return nil, err
 	}
 	d := &derivation{c: c, m: m, facts: withRequest(c, facts, secrets)}
+	if cfg := c.Properties.Configuration; cfg != nil {
+		told, _ := m.Target.Ask(cfg.AdditionalConnection)
+		for name, text := range told {
+			d.facts[name] = connection.Plain(text)
+		}
+	}
 	if waysOf(c).grants {
 		if err := d.grants(); err != nil {
 			return nil, err
@@ -160,6 +166,9 @@ func (d *derivation) databaseUser(principal connection.Value, features []connect
 		if d.facts.Text(name) == "" {
 			return fmt.Errorf("derive database user: %s is not known", name)
 		}
+	}
+	if err := d.readsDirectory(); err != nil {
+		return err
 	}
 	after := append([]connection.Key{}, features...)
 	if u.Of == "" { // without ARM there is no administrator to become: who owns the place has let the engine in

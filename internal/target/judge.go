@@ -36,6 +36,9 @@ func (r *reading) judge() {
 		return
 	}
 	r.put(connection.FactWall, "true")
+	if n := r.c.Properties.PublicNetwork; n != nil && strings.EqualFold(n.CallerClientIP, "true") && n.CallerAddress == "" && waysOf(r.c).network {
+		r.put(connection.FactWarning, unknownCaller)
+	}
 	here, there := r.facts.Text(factSourceLocation), r.facts.Text("location")
 	if t.Firewall.Regional && here != "" && region(here) == region(there) {
 		r.put(connection.FactWallNote, regionalWarning)
@@ -46,6 +49,7 @@ func (r *reading) judge() {
 }
 
 const (
+	unknownCaller   = "The firewall was not opened for the caller: nobody knows the address its traffic comes from. Set PATCHBAY_EGRESS_ADDRESS and update the connection, or add a rule by hand."
 	deniedWarning   = "The target denies all public network access. Make sure that the app reaches it through a private endpoint."
 	regionalWarning = "Firewall rules of a storage account have no effect on traffic from its own region. Use a service endpoint or a private endpoint instead."
 )

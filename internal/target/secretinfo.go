@@ -100,7 +100,7 @@ func (r *reading) confidedAt(ctx context.Context) (vault, uri string, err error)
 		vault, err = r.findVault(ctx, at)
 		return vault, at + path, err
 	}
-	k := keeper{member: "secretStore", id: r.c.Properties.SecretStore.KeyVaultID, what: catalog.KeepsSecrets}
+	k := keeper{member: "secretStore.keyVaultId", id: r.c.Properties.SecretStore.KeyVaultID, what: catalog.KeepsSecrets}
 	m, err := k.match(r.reader.Catalog)
 	if err != nil {
 		return "", "", err

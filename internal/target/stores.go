@@ -29,10 +29,10 @@ func keepers(c *connection.Connection) []keeper {
 		return nil
 	}
 	if p.SecretStore != nil && p.SecretStore.KeyVaultID != "" {
-		out = append(out, keeper{"secretStore", "--vault-id", p.SecretStore.KeyVaultID, catalog.KeepsSecrets})
+		out = append(out, keeper{"secretStore.keyVaultId", "--vault-id", p.SecretStore.KeyVaultID, catalog.KeepsSecrets})
 	}
 	if p.Configuration != nil && p.Configuration.AppConfigurationID != "" {
-		out = append(out, keeper{"configurationStore", "--appconfig-id", p.Configuration.AppConfigurationID, catalog.KeepsSettings})
+		out = append(out, keeper{"configurationStore.appConfigurationId", "--appconfig-id", p.Configuration.AppConfigurationID, catalog.KeepsSettings})
 	}
 	return out
 }

@@ -6,19 +6,21 @@ import (
 
 	"github.com/patchbay/patchbay/internal/catalog"
 	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/problem"
 )
 
 // userRules are what a kind of database server wants of its users.
 type userRules struct {
 	longest  int  // the longest name it keeps
 	byClient bool // applications are known by their client id, not by their object id
+	identity bool // it looks principals up with a user-assigned identity of its own
 }
 
 // userRulesOf are the rules by the servers' resource provider, folded.
 func userRulesOf() map[string]userRules {
 	return map[string]userRules{
 		"microsoft.dbforpostgresql": {longest: maxUserName},
-		"microsoft.dbformysql":      {longest: 32, byClient: true},
+		"microsoft.dbformysql":      {longest: 32, byClient: true, identity: true},
 		"microsoft.sql":             {longest: 128, byClient: true},
 		"fabricplatform":            {longest: 128, byClient: true},
 	}
@@ -51,6 +53,21 @@ func (d *derivation) engineLogin() connection.Value {
 		login = cut("patchbay_"+login, longest)
 	}
 	return connection.Plain(login)
+}
+
+// factIdentities is the fact that tells what identities a server carries, where it needs one
+// of its own to know who signs in.
+const factIdentities = "identities"
+
+// readsDirectory refuses a server that cannot look anybody up.
+func (d *derivation) readsDirectory() error {
+	if !rulesFor(serverOf(d.c)).identity || strings.Contains(strings.ToLower(d.facts.Text(factIdentities)), "userassigned") {
+		return nil
+	}
+	server := d.m.Resource(d.m.Target.DBUser.Of)
+	return problem.New(problem.AuthUnsupported, server, "the server carries no user-assigned identity, without which nobody signs in to it with Entra ID").
+		While("look at the server").
+		WithFix("give it one that has User.Read.All, GroupMember.Read.All and Application.Read.All in Microsoft Graph: az mysql flexible-server identity assign --ids %s --identity IDENTITY", server)
 }
 
 // boundBy adds the id by which the server knows who signs in, where that is not the

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/problem"
 	"github.com/patchbay/patchbay/internal/target"
 )
 
@@ -15,7 +16,7 @@ const (
 
 // withMySQL is the world with a MySQL server in it.
 func withMySQL(w *cloud) *cloud {
-	return w.answer(mysqlServer, map[string]any{"location": "westeurope", "properties": map[string]any{
+	return w.answer(mysqlServer, map[string]any{"location": "westeurope", "identity": map[string]any{"type": "UserAssigned"}, "properties": map[string]any{
 		"fullyQualifiedDomainName": "my1.mysql.test", "state": "Ready", "network": map[string]any{"publicNetworkAccess": "Enabled"}}}).
 		answer(mysqlID, map[string]any{"properties": map[string]any{}})
 }
@@ -43,6 +44,17 @@ func TestDeriveMySQL(t *testing.T) {
 			checkGraph(t, facets)
 			golden(t, row.name, text(facets))
 		})
+	}
+}
+
+// Nothing is derived, and so nothing written, for a server that could look nobody up.
+func TestMySQLWithoutIdentity(t *testing.T) {
+	t.Parallel()
+	w := withMySQL(world()).answer(mysqlServer, map[string]any{"location": "westeurope", "properties": map[string]any{
+		"fullyQualifiedDomainName": "my1.mysql.test", "state": "Ready"}})
+	_, err := derive(t, w, link(mysqlID, system, "go"), nil)
+	if !problem.Is(err, problem.AuthUnsupported) || !strings.Contains(problem.As(err).Fix, "identity assign --ids "+mysqlServer) {
+		t.Errorf("derived: %v", err)
 	}
 }
 

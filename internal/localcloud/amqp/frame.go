@@ -37,9 +37,6 @@ const (
 	kindRejected = 0x25
 	kindReleased = 0x26
 	kindModified = 0x27
-
-	kindSource = 0x28
-	kindTarget = 0x29
 )
 
 // frameHead is how long a frame's header is.

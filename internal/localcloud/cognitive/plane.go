@@ -63,7 +63,7 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if no := network(doc, r); no != nil {
-		refuse(w, *no)
+		refuse(w, no)
 		return
 	}
 	p.mux.ServeHTTP(w, r)
@@ -76,7 +76,7 @@ func (p *plane) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		return
 	}
 	if no := p.signIn(doc, r, rt); no != nil {
-		refuse(w, *no)
+		refuse(w, no)
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, "/openai/") && r.URL.Query().Get("api-version") == "" {
@@ -94,18 +94,18 @@ type refusal struct {
 
 // Refusals; their words are from memory of the service.
 var (
-	notThere     = refusal{http.StatusNotFound, "404", "Resource not found"}
-	badKey       = refusal{http.StatusUnauthorized, "401", "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an active subscription and use a correct regional API endpoint for your resource."}
-	badToken     = refusal{http.StatusUnauthorized, "Unauthorized", "Access token is missing, invalid, audience is incorrect, or have expired."}
-	keysOff      = refusal{http.StatusForbidden, "AuthenticationTypeDisabled", "Key based authentication is disabled for this resource."}
-	noSubdomain  = refusal{http.StatusBadRequest, "BadRequest", "Please provide a custom subdomain for token authentication, otherwise API key is required."}
-	publicOff    = refusal{http.StatusForbidden, "403", "Public access is disabled. Please configure private endpoint."}
-	wall         = refusal{http.StatusForbidden, "403", "Access denied due to Virtual Network/Firewall rules."}
-	noDeployment = refusal{http.StatusNotFound, "DeploymentNotFound", "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again."}
-	badBody      = refusal{http.StatusBadRequest, "BadRequest", "The request needs a list of messages, each with role and content."}
+	notThere     = &refusal{http.StatusNotFound, "404", "Resource not found"}
+	badKey       = &refusal{http.StatusUnauthorized, "401", "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an active subscription and use a correct regional API endpoint for your resource."}
+	badToken     = &refusal{http.StatusUnauthorized, "Unauthorized", "Access token is missing, invalid, audience is incorrect, or have expired."}
+	keysOff      = &refusal{http.StatusForbidden, "AuthenticationTypeDisabled", "Key based authentication is disabled for this resource."}
+	noSubdomain  = &refusal{http.StatusBadRequest, "BadRequest", "Please provide a custom subdomain for token authentication, otherwise API key is required."}
+	publicOff    = &refusal{http.StatusForbidden, "403", "Public access is disabled. Please configure private endpoint."}
+	wall         = &refusal{http.StatusForbidden, "403", "Access denied due to Virtual Network/Firewall rules."}
+	noDeployment = &refusal{http.StatusNotFound, "DeploymentNotFound", "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again."}
+	badBody      = &refusal{http.StatusBadRequest, "BadRequest", "The request needs a list of messages, each with role and content."}
 )
 
-func refuse(w http.ResponseWriter, no refusal) {
+func refuse(w http.ResponseWriter, no *refusal) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(no.status)
 	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"code": no.code, "message": no.message}}) // a client that has gone needs no answer
@@ -114,7 +114,7 @@ func refuse(w http.ResponseWriter, no refusal) {
 // network tells why an address may not speak to an account; nil when it may.
 func network(doc provider.Document, r *http.Request) *refusal {
 	if provider.Text(doc, "properties", "publicNetworkAccess") == "Disabled" {
-		return &publicOff
+		return publicOff
 	}
 	if provider.Text(doc, "properties", "networkAcls", "defaultAction") != "Deny" {
 		return nil
@@ -126,7 +126,7 @@ func network(doc provider.Document, r *http.Request) *refusal {
 			return nil
 		}
 	}
-	return &wall
+	return wall
 }
 
 // signIn tells why a request is not let in; nil when it is. A key goes before a token.
@@ -138,15 +138,15 @@ func (p *plane) signIn(doc provider.Document, r *http.Request, rt route) *refusa
 		case key == "":
 			continue
 		case !p.accounts.IsKey(p.id, key):
-			return &badKey
+			return badKey
 		case off:
-			return &keysOff
+			return keysOff
 		}
 		return nil
 	}
 	token := service.Bearer(r)
 	if token == "" || rt.action == "" {
-		return &badKey
+		return badKey
 	}
 	if p.bought(token) {
 		return nil
@@ -159,9 +159,9 @@ func (p *plane) entra(doc provider.Document, token string, r *http.Request, rt r
 	claims, err := p.cloud.Directory().Verify(token, publicAudience, publicAudience+"/", base, base+"/")
 	switch {
 	case err != nil:
-		return &badToken
+		return badToken
 	case provider.Text(doc, "properties", "customSubDomainName") == "":
-		return &noSubdomain
+		return noSubdomain
 	case !p.cloud.Authorizer().Allowed(claims.ObjectID, accountType+"/"+rt.action, p.id, true):
 		return &refusal{http.StatusUnauthorized, "PermissionDenied", "The principal `" + claims.ObjectID + "` lacks the required data action `" + accountType + "/" + rt.action + "` to perform `" + r.Method + " " + r.URL.Path + "` operation."}
 	}

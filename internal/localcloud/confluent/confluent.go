@@ -7,7 +7,8 @@
 // it was made for.
 //
 // Not real: Azure only reads environments and clusters, which are made at Confluent;
-// here a PUT makes them, and an environment's registry comes with it. A PUT of an API
+// here a PUT makes them, topics as well, and an environment's registry comes with it.
+// Topics that clients make are not shown as resources. A PUT of an API
 // key takes its secret from the request, as a test needs it. Records and schemas
 // live in memory; schemas are not checked. There are no service accounts, roles or
 // regions. Addresses are loopback addresses without Confluent's host names: the
@@ -38,6 +39,7 @@ const (
 	organizationType = "Microsoft.Confluent/organizations"
 	environmentType  = organizationType + "/environments"
 	clusterType      = environmentType + "/clusters"
+	topicType        = clusterType + "/topics"
 	registryType     = environmentType + "/schemaRegistryClusters"
 	keyType          = organizationType + "/apiKeys"
 
@@ -68,6 +70,7 @@ func (p *Provider) Types() []provider.Type {
 		{Name: organizationType, Put: p.putOrganization, Delete: p.remove},
 		{Name: environmentType, Put: p.putEnvironment, Delete: p.remove},
 		{Name: clusterType, Put: p.putCluster, Delete: p.remove, Actions: create},
+		{Name: topicType, Put: p.putTopic, Delete: p.deleteTopic},
 		{Name: registryType, Actions: create},
 		{Name: keyType, Put: p.putKey, Delete: p.remove},
 	}
@@ -148,11 +151,16 @@ func (p *Provider) remove(_ context.Context, r *provider.Request) (*provider.Ans
 }
 
 func (p *Provider) openCluster(ctx context.Context, resource string) (io.Closer, error) {
+	topics := map[string]int{}
+	for _, doc := range p.cloud.Store().Children(resource, topicType) {
+		topics[provider.Text(doc, "name")] = partitions(doc)
+	}
 	return kafka.Open(ctx, kafka.Options{
+		Topics:  topics,
 		Address: net.JoinHostPort(p.cloud.Address(resource), kafkaPort), TLS: p.cloud.ServerTLS(),
 		Plain: func(user, secret string) (kafka.Session, error) {
 			if !p.holds(resource, user, secret) {
-				return kafka.Session{}, errors.New("Authentication failed")
+				return kafka.Session{}, errors.New("the key or its secret is wrong")
 			}
 			return kafka.Session{May: func(kafka.Right, string) bool { return p.holds(resource, user, secret) }}, nil
 		},

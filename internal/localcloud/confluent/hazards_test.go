@@ -31,6 +31,7 @@ type bench struct {
 	ctx   context.Context
 	cloud *providertest.Cloud
 	front *providertest.Front
+	first provider.Provider
 }
 
 func newBench(t *testing.T) *bench {
@@ -40,7 +41,7 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() { _ = p.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
-	b := &bench{t, ctx, cloud, providertest.NewFront(cloud, p)}
+	b := &bench{t, ctx, cloud, providertest.NewFront(cloud, p), p}
 	b.run("PUT", "", provider.Document{"location": "westeurope", "properties": map[string]any{
 		"offerDetail": map[string]any{"planId": "plan"}, "userDetail": map[string]any{"emailAddress": "a@example.com"}}})
 	b.run("PUT", "/environments/env-one", provider.Document{})
@@ -81,8 +82,9 @@ func TestKeysOpenTheBroker(t *testing.T) {
 	b := newBench(t)
 	key, secret := b.newKey(cluster)
 	c := b.kafka(key, secret)
-	if _, err := kadm.NewClient(c).CreateTopic(b.ctx, 1, 1, nil, "orders"); err != nil {
-		t.Fatal(err)
+	b.run("PUT", cluster+"/topics/orders", provider.Document{"properties": map[string]any{"partitionsCount": "3"}})
+	if told, err := kadm.NewClient(c).ListTopics(b.ctx); err != nil || len(told["orders"].Partitions) != 3 {
+		t.Errorf("topics %v, %v", told, err)
 	}
 	if err := c.ProduceSync(b.ctx, &kgo.Record{Topic: "orders", Value: []byte("v")}).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -95,6 +97,10 @@ func TestKeysOpenTheBroker(t *testing.T) {
 	}
 	if shown := fmt.Sprint(b.run("GET", "/apiKeys/"+key, nil).Body) + b.cloud.Logged(); strings.Contains(shown, secret) {
 		t.Error("a secret shows after it was made")
+	}
+	b.run("DELETE", cluster+"/topics/orders", nil)
+	if told, err := kadm.NewClient(b.kafka(key, secret)).ListTopics(b.ctx); err != nil || told.Has("orders") {
+		t.Errorf("topics %v, %v", told, err)
 	}
 	b.run("DELETE", "/apiKeys/"+key, nil)
 	if err := c.ProduceSync(b.ctx, &kgo.Record{Topic: "orders"}).FirstErr(); err == nil {
@@ -175,5 +181,29 @@ func TestGivenKeys(t *testing.T) {
 	}
 	if _, err := b.front.Run(b.ctx, "PUT", orgID+"/apiKeys/B", provider.Document{}); err == nil {
 		t.Error("a key without a secret was taken")
+	}
+}
+
+// After a restart the same addresses, topics and keys are there.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.run("PUT", cluster+"/topics/orders", provider.Document{})
+	key, secret := b.newKey(cluster)
+	word, wordSecret := b.newKey(schemas)
+	if err := b.first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := New(b.cloud)
+	t.Cleanup(func() { _ = again.Close() })
+	if err := again.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.front = providertest.NewFront(b.cloud, again)
+	if told, err := kadm.NewClient(b.kafka(key, secret)).ListTopics(b.ctx); err != nil || len(told["orders"].Partitions) != usualPartitions {
+		t.Errorf("topics %v, %v", told, err)
+	}
+	if got := b.ask("GET", "/subjects", word, wordSecret, ""); got != "200 []" {
+		t.Error(got)
 	}
 }

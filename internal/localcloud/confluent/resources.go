@@ -5,10 +5,12 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/patchbay/patchbay/internal/arm/id"
+	"github.com/patchbay/patchbay/internal/localcloud/kafka"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 )
 
@@ -102,4 +104,51 @@ func (p *Provider) putKey(_ context.Context, r *provider.Request) (*provider.Ans
 	}
 	doc := p.newKey(r.ID, provider.Text(r.Body, "properties", "spec", "name"), cluster, provider.Text(r.Body, "properties", "spec", "resource", "environment"), secret)
 	return &provider.Answer{Status: http.StatusOK, Body: doc}, nil
+}
+
+const (
+	usualPartitions = 6 // as Confluent has it where a request says nothing
+	maxPartitions   = 100
+)
+
+// partitions reads how many a topic has; the interface spells numbers as words.
+func partitions(doc provider.Document) int {
+	n, err := strconv.Atoi(provider.Text(doc, "properties", "partitionsCount"))
+	if err != nil || n < 1 {
+		return usualPartitions
+	}
+	return min(n, maxPartitions)
+}
+
+// broker finds the running broker of a topic's cluster.
+func (p *Provider) broker(topic id.ID) (*kafka.Broker, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b, ok := p.running[topic.Parent().Fold()].(*kafka.Broker)
+	if !ok {
+		return nil, &provider.Fault{Status: http.StatusNotFound, Code: "ParentResourceNotFound", Message: "The cluster '" + topic.Parent().String() + "' was not found."}
+	}
+	return b, nil
+}
+
+func (p *Provider) putTopic(_ context.Context, r *provider.Request) (*provider.Answer, error) {
+	b, err := p.broker(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Create(r.ID.Name(), partitions(r.Body)); err != nil {
+		return nil, provider.BadRequest("BadRequest", "The topic cannot be made: "+err.Error()+".")
+	}
+	given, _ := r.Body["properties"].(map[string]any)
+	doc := provider.Identify(r.ID, topicType, map[string]any{"properties": provider.Merge(map[string]any{"kind": "Topic", "replicationFactor": "1"}, given)})
+	return p.keep(r.ID, doc), nil
+}
+
+func (p *Provider) deleteTopic(ctx context.Context, r *provider.Request) (*provider.Answer, error) {
+	if b, err := p.broker(r.ID); err == nil {
+		if err := b.Drop(r.ID.Name()); err != nil {
+			return nil, err
+		}
+	}
+	return p.remove(ctx, r)
 }

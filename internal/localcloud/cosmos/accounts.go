@@ -232,22 +232,24 @@ func (p *Provider) setState(resourceID string, members map[string]any) {
 }
 
 func (p *Provider) deleteAccount(_ context.Context, r *provider.Request) (*provider.Answer, error) {
+	p.writes.Lock()
+	defer p.writes.Unlock()
 	doc, exists := p.cloud.Store().Get(r.ID.String())
 	if !exists {
 		return &provider.Answer{Status: http.StatusNoContent}, nil
 	}
-	p.writes.Lock()
-	err := p.busy(doc)
-	p.writes.Unlock()
-	if err != nil {
+	if err := p.busy(doc); err != nil {
 		return nil, err
 	}
-	if err := p.end(r.ID.String()); err != nil { // waits for sessions, which may be writing
-		return nil, err
-	}
-	p.identities.Drop(doc["identity"])
-	p.cloud.Store().Delete(r.ID.String())
-	return &provider.Answer{Status: http.StatusOK}, nil
+	p.setState(r.ID.String(), map[string]any{"provisioningState": "Deleting"})
+	return &provider.Answer{Status: http.StatusOK, Later: func(context.Context) error {
+		if err := p.end(r.ID.String()); err != nil {
+			return err
+		}
+		p.identities.Drop(doc["identity"])
+		p.cloud.Store().Delete(r.ID.String())
+		return nil
+	}}, nil
 }
 
 func notFound(resourceID string) error {

@@ -296,3 +296,62 @@ func TestRestart(t *testing.T) {
 		t.Error("a key is in the log")
 	}
 }
+
+// A principal that is switched off and on again is another one; the type is written
+// without a space.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	b := withAccount(t, "")
+	set := func(kind string) (string, string) {
+		b.run("PATCH", "", provider.Document{"identity": map[string]any{"type": kind}})
+		doc := b.run("GET", "", nil).Body
+		return provider.Text(doc, "identity", "principalId"), provider.Text(doc, "identity", "type")
+	}
+	first, kind := set("SystemAssigned")
+	if first == "" || kind != "SystemAssigned" {
+		t.Fatalf("identity %q of type %q", first, kind)
+	}
+	b.patch(map[string]any{"enableFreeTier": true})
+	if provider.Text(b.run("GET", "", nil).Body, "identity", "principalId") != first {
+		t.Error("a write of something else changes the identity")
+	}
+	if gone, _ := set("None"); gone != "" {
+		t.Error("it has an identity still")
+	}
+	if second, _ := set("SystemAssigned"); second == first || second == "" {
+		t.Errorf("the identity is %q again", second)
+	}
+}
+
+// Subnets let nobody in here, but they close the account.
+func TestSubnetsClose(t *testing.T) {
+	t.Parallel()
+	b := withAccount(t, "")
+	key := b.key("primaryMasterKey")
+	ask := func() error {
+		_, err := b.byKey(key, "127.0.0.1").NewQueryDatabasesPager("SELECT * FROM c", nil).NextPage(b.ctx)
+		return err
+	}
+	want(t, ask(), 0)
+	b.patch(map[string]any{"isVirtualNetworkFilterEnabled": true, "virtualNetworkRules": []any{map[string]any{"id": "/subnet"}}})
+	want(t, ask(), 403)
+}
+
+// Deleting takes a while, in which the account takes no other write.
+func TestDeleteIsAWrite(t *testing.T) {
+	t.Parallel()
+	b := withAccount(t, "")
+	r, err := b.front.Do(b.ctx, "DELETE", accountID, nil)
+	if err != nil || r.Later == nil {
+		t.Fatalf("delete: %+v, %v", r, err)
+	}
+	if code := b.refused("PATCH", "", provider.Document{"properties": map[string]any{}}); code != "PreconditionFailed" {
+		t.Errorf("a write during the delete: %s", code)
+	}
+	if err := r.Finish(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if code := b.refused("GET", "", nil); code != "ResourceNotFound" {
+		t.Errorf("after the delete: %s", code)
+	}
+}

@@ -93,3 +93,27 @@ func FuzzScope(f *testing.F) {
 		}
 	})
 }
+
+// Addresses that are understood name at most a document of a container of a database.
+func FuzzAddress(f *testing.F) {
+	for _, seed := range []string{"/", "/dbs", "/dbs/x/colls/y/docs/z", "/dbs/x/colls/y/pkranges", "/colls", "//dbs//x", "/dbs/x/docs/y", "/dbs/x/colls/y/docs/z/attachments"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		a, err := parseAddress(path)
+		if err == nil && (len(a.names) > 3 || a.feed && len(a.names) > 2 || a.kind == "" && len(a.names) > 0) {
+			t.Errorf("%q is %+v", path, a)
+		}
+	})
+}
+
+func FuzzBlock(f *testing.F) {
+	for _, seed := range []string{"1.2.3.4", "10.0.0.0/8", "::1", "1.2.3.4/33", "", "/", "0.0.0.0"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if p, err := block(text); err == nil && (!p.IsValid() || !p.Addr().Is4()) {
+			t.Errorf("%q is %v", text, p)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package keyvault
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -88,14 +89,29 @@ func TestChallengeAndTokens(t *testing.T) {
 	if got, _, _ := b.call("GET", "secrets", audience, nil); got != 400 {
 		t.Errorf("without an api-version: %d", got)
 	}
-	b.cloud.Advance(-2 * time.Hour) // tokens made from here on are not valid on the machine's clock
 	token, _, err := b.cloud.Directory().Token(b.who.ObjectID, audience)
-	b.cloud.Advance(2 * time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.cloud.Directory().Verify(token, audience); err == nil {
-		t.Error("an expired token verifies")
+	try := func() int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.endpoint()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := b.http("127.0.0.1").Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := try(); got != 200 {
+		t.Errorf("fresh token: %d", got)
+	}
+	b.cloud.Advance(2 * time.Hour)
+	if got := try(); got != 401 {
+		t.Errorf("expired token: %d", got)
 	}
 }
 

@@ -16,14 +16,18 @@ import (
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 )
 
-// Why a client is not let in, in the service's words.
-var (
-	errSignature = errors.New("InvalidSignature: The token has an invalid signature.")
-	errExpired   = errors.New("ExpiredToken: The token is expired.")
-	errAudience  = errors.New("InvalidAudience: The authorization header contains a token for a wrong audience.")
-	errLocalAuth = errors.New("LocalAuthDisabled: Authorization failed because SAS authentication has been disabled for the namespace.")
-	errToken     = errors.New("InvalidIssuer: Token issuer is invalid or the token does not verify.")
-	errMalformed = errors.New("MalformedToken: The token is not a shared access signature or a web token.")
+// denial is why a client is not let in, in the service's words.
+type denial string
+
+func (d denial) Error() string { return string(d) }
+
+const (
+	errSignature = denial("InvalidSignature: The token has an invalid signature.")
+	errExpired   = denial("ExpiredToken: The token is expired.")
+	errAudience  = denial("InvalidAudience: The authorization header contains a token for a wrong audience.")
+	errLocalAuth = denial("LocalAuthDisabled: Authorization failed because SAS authentication has been disabled for the namespace.")
+	errToken     = denial("InvalidIssuer: Token issuer is invalid or the token does not verify.")
+	errMalformed = denial("MalformedToken: The token is not a shared access signature or a web token.")
 )
 
 // pass is what somebody has shown: the rights of a rule, or a principal whose

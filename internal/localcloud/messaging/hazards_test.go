@@ -6,10 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"github.com/Azure/go-amqp"
 
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
+	"github.com/patchbay/patchbay/internal/localcloud/providertest"
 )
 
 // A PUT of the rule set replaces it whole: what it leaves out is gone.
@@ -210,5 +213,34 @@ func TestEntities(t *testing.T) {
 	b.run("PUT", "/eventhubs/orders", provider.Document{"properties": map[string]any{"partitionCount": 2.0, "userMetadata": "x"}})
 	if _, err := b.front.Run(b.ctx, "PUT", b.id+"/eventhubs/many", provider.Document{"properties": map[string]any{"partitionCount": 33.0}}); err == nil {
 		t.Error("33 partitions were taken")
+	}
+}
+
+// After a restart the same addresses, keys and entities are there, without messages.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	cloud := providertest.New(t)
+	p := NewEventHubs(cloud)
+	b := &bench{t: t, ctx: t.Context(), cloud: cloud, front: providertest.NewFront(cloud, p), id: hubsID}
+	b.run("PUT", "", provider.Document{"location": "westeurope"})
+	b.run("PUT", "/eventhubs/Orders", provider.Document{"properties": map[string]any{"partitionCount": 2.0}})
+	connection := b.connectionString(root)
+	if err := errors.Join(b.produce(connection, "0", "x"), p.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again := NewEventHubs(cloud)
+	t.Cleanup(func() { _ = again.Close() })
+	if err := again.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.front = providertest.NewFront(cloud, again)
+	if b.connectionString(root) != connection {
+		t.Error("the connection string is another")
+	}
+	if err := errors.Join(b.produce(connection, "0", "y"), b.record(b.kafka(withString(connection)), "z")); err != nil {
+		t.Error(err)
+	}
+	if got, err := b.consume(connection, "0", azeventhubs.StartPosition{Earliest: to.Ptr(true)}, 1); err != nil || fmt.Sprint(got) != "[y@0/0]" {
+		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -210,6 +210,8 @@ func (p *Provider) regenerateKey(ctx context.Context, r *provider.Request) (*pro
 	return p.listKeys(ctx, r)
 }
 
+var assignmentName = regexp.MustCompile(`^[A-Za-z0-9]{1,60}$`)
+
 // policy is the only access policy there is.
 const policy = "default"
 
@@ -217,6 +219,9 @@ func (p *Provider) putAssignment(_ context.Context, r *provider.Request) (*provi
 	database := r.ID.Parent()
 	if _, exists := p.cloud.Store().Get(database.String()); !exists {
 		return nil, &provider.Fault{Status: http.StatusNotFound, Code: "ParentResourceNotFound", Message: "The database '" + database.String() + "' was not found."}
+	}
+	if !assignmentName.MatchString(r.ID.Name()) {
+		return nil, provider.BadRequest("InvalidResourceName", "The name of an access policy assignment has 1 to 60 letters and digits.")
 	}
 	objectID := provider.Text(r.Body, "properties", "user", "objectId")
 	if provider.Text(r.Body, "properties", "accessPolicyName") != policy || objectID == "" {

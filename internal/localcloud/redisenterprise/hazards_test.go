@@ -151,6 +151,9 @@ func TestEntraNeedsAnAssignment(t *testing.T) {
 	if _, err := b.front.Run(t.Context(), "PUT", databaseID+"/accessPolicyAssignments/a2", assignment); !errors.As(err, &f) || f.Status != 400 {
 		t.Errorf("the same principal again: %v", err)
 	}
+	if _, err := b.front.Run(t.Context(), "PUT", databaseID+"/accessPolicyAssignments/a-2", assignment); !errors.As(err, &f) || f.Code != "InvalidResourceName" {
+		t.Errorf("a name with a hyphen: %v", err)
+	}
 	owner := provider.Document{"properties": map[string]any{"accessPolicyName": "Data Owner", "user": map[string]any{"objectId": other.ObjectID}}}
 	if _, err := b.front.Run(t.Context(), "PUT", databaseID+"/accessPolicyAssignments/a2", owner); !errors.As(err, &f) || f.Status != 400 {
 		t.Errorf("a policy of the other service: %v", err)

@@ -35,7 +35,7 @@ func metadataOf(h http.Header) map[string]string {
 
 func setMetadata(h http.Header, metadata map[string]string) {
 	for name, value := range metadata {
-		h.Set(metadataPrefix+name, value)
+		h[strings.ToLower(metadataPrefix)+name] = []string{value} // not in Go's spelling: clients keep the case they see
 	}
 }
 

@@ -169,14 +169,13 @@ func findFileOperation(r *http.Request, t fileTarget) (*fileOperation, error) {
 		on = "share"
 	}
 	q, sameVerb := r.URL.Query(), false
-	for n := range fileOperations {
-		op := &fileOperations[n]
+	for _, op := range fileOperations {
 		if op.method != method || op.on != on {
 			continue
 		}
 		sameVerb = true
 		if strings.EqualFold(op.comp, q.Get("comp")) && strings.EqualFold(op.restype, q.Get("restype")) {
-			return op, nil
+			return &op, nil
 		}
 	}
 	if sameVerb {

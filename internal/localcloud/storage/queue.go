@@ -150,14 +150,13 @@ func findQueueOperation(r *http.Request, t queueTarget) (*queueOperation, error)
 		comp = "peek"
 	}
 	sameVerb := false
-	for n := range queueOperations {
-		op := &queueOperations[n]
+	for _, op := range queueOperations {
 		if op.method != method || op.on != t.place() {
 			continue
 		}
 		sameVerb = true
 		if op.comp == comp {
-			return op, nil
+			return &op, nil
 		}
 	}
 	if sameVerb {

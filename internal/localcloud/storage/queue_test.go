@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -102,7 +103,6 @@ func TestQueueByKey(t *testing.T) {
 	if *changed.PopReceipt == *second.PopReceipt {
 		t.Error("the old receipt still counts")
 	}
-	b.boot() // the fresh provider reads nothing yet; the old one still serves
 	again, err := q.DequeueMessage(b.ctx, nil)
 	want(t, err, 0, "")
 	if *again.Messages[0].MessageText != "two again" || *again.Messages[0].DequeueCount != 2 {
@@ -218,4 +218,43 @@ func TestQueuesAreResources(t *testing.T) {
 	if names, _ := listQueues(b, s); strings.Join(names, " ") != "byarm" {
 		t.Errorf("after the delete: %q", names)
 	}
+}
+
+// What the services hold, and where they are reached, survives a restart.
+func TestServicesSurviveARestart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	p := b.boot()
+	b.run("PUT", "", accountBody(nil))
+	key, places := b.key(0), b.run("GET", "", nil).Body["properties"].(map[string]any)["primaryEndpoints"]
+	_, err := b.queues(key, "127.0.0.1").CreateQueue(b.ctx, "orders", nil)
+	want(t, err, 0, "")
+	_, err = b.queues(key, "127.0.0.1").NewQueueClient("orders").EnqueueMessage(b.ctx, "still here", nil)
+	want(t, err, 0, "")
+	_, err = b.tables(key, "127.0.0.1").CreateTable(b.ctx, "Rows", nil)
+	wantTable(t, err, 0, "")
+	_, err = b.tables(key, "127.0.0.1").NewClient("Rows").AddEntity(b.ctx, row("p", "r", nil), nil)
+	wantTable(t, err, 0, "")
+	f := files{b: b, key: key}
+	f.want(201, "", "PUT", "/team?restype=share", nil)
+	f.want(201, "", "PUT", "/team/x", nil, "x-ms-type", "file", "x-ms-content-length", "5")
+	f.want(201, "", "PUT", "/team/x?comp=range", []byte("hello"), "x-ms-write", "update", "x-ms-range", "bytes=0-4")
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p = b.boot()
+	if err := p.Resume(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if now := b.run("GET", "", nil).Body["properties"].(map[string]any)["primaryEndpoints"]; !reflect.DeepEqual(now, places) {
+		t.Errorf("the endpoints are %v, were %v", now, places)
+	}
+	got, err := b.queues(key, "127.0.0.1").NewQueueClient("orders").DequeueMessage(b.ctx, nil)
+	want(t, err, 0, "")
+	if *got.Messages[0].MessageText != "still here" {
+		t.Errorf("message: %q", *got.Messages[0].MessageText)
+	}
+	_, err = b.tables(key, "127.0.0.1").NewClient("Rows").GetEntity(b.ctx, "p", "r", nil)
+	wantTable(t, err, 0, "")
+	f.want(200, "hello", "GET", "/team/x", nil)
 }

@@ -125,7 +125,7 @@ func FuzzEntity(f *testing.F) {
 }
 
 func FuzzTarget(f *testing.F) {
-	for _, seed := range []string{"/", "/Tables", "/Tables('x')", "/T()", "/T(PartitionKey='a''b',RowKey='')", "/$batch", "/T(PartitionKey='(',RowKey=')')"} {
+	for _, seed := range []string{"/", "/Tables", "/Tables('x')", "/T()", "/T(PartitionKey='a''b',RowKey='')", "/$batch", "/T(PartitionKey='(',RowKey=')')", "/(PartitionKey='',RowKey='')"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {

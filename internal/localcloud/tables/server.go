@@ -66,7 +66,7 @@ func parseTarget(path string) (target, error) {
 		return t, nil
 	}
 	keys := entityPattern.FindStringSubmatch(m[2])
-	if keys == nil || t.table == "Tables" {
+	if keys == nil || t.table == "Tables" || t.table == "" {
 		return target{}, errInput
 	}
 	t.keyed, t.partition, t.row = true, unquote(keys[1]), unquote(keys[2])
@@ -185,9 +185,9 @@ func find(r *http.Request, t target) (*route, error) {
 	if t.table == "$batch" {
 		return nil, errNotImplemented
 	}
-	for n := range routes {
-		if found := &routes[n]; found.method == method(r) && found.on == t.place() && strings.EqualFold(found.comp, r.URL.Query().Get("comp")) {
-			return found, nil
+	for _, found := range routes {
+		if found.method == method(r) && found.on == t.place() && strings.EqualFold(found.comp, r.URL.Query().Get("comp")) {
+			return &found, nil
 		}
 	}
 	return nil, errMethod

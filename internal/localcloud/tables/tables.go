@@ -83,7 +83,7 @@ var (
 	errKeys           = &Fault{Status: http.StatusBadRequest, Code: "PropertiesNeedValue", Message: "The values are not specified for all properties in the entity."}
 	errIfMatch        = &Fault{Status: http.StatusBadRequest, Code: "MissingRequiredHeader", Message: "The If-Match header is required for this request."}
 	errMethod         = &Fault{Status: http.StatusMethodNotAllowed, Code: "UnsupportedHttpVerb", Message: "The resource doesn't support specified Http Verb."}
-	errNotImplemented = &Fault{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "The requested operation is not implemented on the specified resource: the local cloud keeps no transactions."}
+	errNotImplemented = &Fault{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "The local cloud keeps no transactions."}
 	errInternal       = &Fault{Status: http.StatusInternalServerError, Code: "InternalError", Message: "The server encountered an internal error. Please retry the request."}
 )
 
