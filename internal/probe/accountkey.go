@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/problem"
@@ -31,9 +33,9 @@ func (p *Prober) door(ctx context.Context, v *visit, port string) outcome {
 	if err != nil {
 		return v.noAnswer(net.JoinHostPort(host, port), err)
 	}
-	_ = conn.Close() // nothing was said
-	if v.bearer() {
-		return outcome{unproven: identityUnproven} // its token is fetched next
+	_ = conn.Close()                 // nothing was said
+	if v.bearer() || v.holdsData() { // a principal's token is fetched next
+		return outcome{unproven: identityUnproven}
 	}
 	return outcome{unproven: keyUnproven}
 }
@@ -60,7 +62,13 @@ func (p *Prober) keyHolder(ctx context.Context, v *visit, setting, port string, 
 	if err != nil || len(v.missing) > 0 {
 		return v.unsettled(err)
 	}
-	if v.token == "" {
+	switch {
+	case v.keysOff() && !v.holdsData():
+		if o := p.door(ctx, v, port); o.failed() {
+			return o
+		}
+		return v.keyRefused("the app signs in with the account's key, which it gets with its identity")
+	case v.token == "" || v.holdsData():
 		return p.door(ctx, v, port)
 	}
 	answer, failed := p.fetchKeys(ctx, v, place.String())
@@ -108,10 +116,29 @@ func primaryKeyIn(answer map[string]any) string {
 
 // keyRefused is for a key that the account does not take, and says so when it takes none.
 func (v *visit) keyRefused(detail string) outcome {
-	if v.facts.Text("keysOff") == "true" {
-		return outcome{code: problem.KeyAccessDisabled, detail: detail + "; keys are switched off (disableLocalAuth)"}
+	if v.keysOff() {
+		return outcome{code: problem.KeyAccessDisabled, detail: detail + "; keys are switched off (disableLocalAuth)", fix: v.keysOn()}
 	}
 	return v.refused(detail)
+}
+
+// keysOff tells whether the account takes no keys.
+func (v *visit) keysOff() bool { return v.facts.Text("keysOff") == "true" }
+
+// holdsData tells whether a role on the data was chosen, so that the app needs no key:
+// its own token is the way in then.
+func (v *visit) holdsData() bool {
+	a := v.c.Properties.Auth
+	return a != nil && slices.ContainsFunc(a.Roles, func(role string) bool { return strings.HasPrefix(role, "Cosmos DB Built-in Data ") })
+}
+
+// keysOn is the command that switches keys on: an app of these protocols has no other
+// way in, unless a role on the data is chosen for it.
+func (v *visit) keysOn() string {
+	account, _, _ := strings.Cut(strings.TrimPrefix(v.c.Properties.Target.ID, "/"), "/databaseAccounts/")
+	_, names, _ := strings.Cut(v.c.Properties.Target.ID, "/databaseAccounts/")
+	name, _, _ := strings.Cut(names, "/")
+	return "patchbay rest PATCH /" + account + "/databaseAccounts/" + name + "?api-version=" + v.facts.Text(connection.FactVersion) + ` -b '{"properties":{"disableLocalAuth":false}}' --wait`
 }
 
 // remake is the command that makes the target's database, keyspace or graph again.

@@ -240,6 +240,11 @@ func TestAccountKeyByIdentity(t *testing.T) {
 		k := s.start(t)
 		c := link(k.target, system, "python")
 		check(t, probe.New(k.options()).Probe(t.Context(), c, k.facts(nil), k.settings(c, nil)), "asks ARM for the account's key", exists, open, fine)
+		off := k.facts(map[string]string{"keysOff": "true"})
+		check(t, probe.New(k.options()).Probe(t.Context(), c, off, k.settings(c, nil)), `patchbay rest PATCH `+group+`/providers/Microsoft.DocumentDB/databaseAccounts/acc?api-version=2025-10-15 -b '{"properties":{"disableLocalAuth":false}}' --wait`,
+			exists, open, finding(keySettings, "failure", problem.KeyAccessDisabled))
+		onData := link(k.target, system, "python", func(c *connection.Connection) { c.Properties.Auth.Roles = []string{"Cosmos DB Built-in Data Reader"} })
+		check(t, probe.New(k.options()).Probe(t.Context(), onData, off, k.settings(onData, nil)), "only the app has its identity's token", exists, open, fine)
 		for token, want := range map[string][]string{
 			"canary-token": {exists, open, fine},
 			"canary-other": {exists, open, fine, finding("Managed Identity permissions validated.", "warning", "")},

@@ -1,4 +1,4 @@
-package target
+package target_test
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/problem"
+	"github.com/patchbay/patchbay/internal/target"
 )
 
 // localLink is a connection without a source.
@@ -28,8 +29,8 @@ func TestLocalFacts(t *testing.T) {
 	t.Parallel()
 	c := localLink(blobID, connection.AuthSecret, "go")
 	r := reader(t, world())
-	r.Source = func(context.Context, string) (Source, error) {
-		return Source{}, problem.New(problem.SourceNotFound, c.Source, "there is none")
+	r.Source = func(context.Context, string) (target.Source, error) {
+		return target.Source{}, problem.New(problem.SourceNotFound, c.Source, "there is none")
 	}
 	if _, err := r.Facts(context.Background(), c); err != nil {
 		t.Fatal(err)

@@ -85,7 +85,7 @@ func (p *plane) checkSignature(r *http.Request, credential string, body []byte, 
 	if !signs(keys[at].Value, stringToSign(r, names), given["signature"]) {
 		return unauthorized("Invalid Signature")
 	}
-	if false && keys[at].ReadOnly {
+	if keys[at].ReadOnly && verb != reads {
 		return errForbidden
 	}
 	return nil
