@@ -211,7 +211,7 @@ func TestSQLIdentityLife(t *testing.T) {
 			t.Fatalf("the app is answered %d %s, want %s", status, said, count)
 		}
 	}
-	if d := s.drift("app1", "sql"); d.text("state") != "InSync" && d.text("state") != "Unknown" {
+	if d := s.drift("app1", "sql"); d.text("state") != "InSync" {
 		t.Errorf("drift: %s", d.Raw)
 	}
 	for item, result := range s.validated(t, "app1", "sql") {

@@ -30,7 +30,9 @@ type SQLUserOptions struct {
 
 // SQLUser drives users of SQL databases that stand for Entra principals. Key.Resource is
 // where the users live, Key.Name the name a new one gets. Want holds database, host,
-// principalId, clientId (what the server knows the principal by) and grant.
+// principalId, clientId (what the server knows the principal by) and grant. It stands for
+// databases of Fabric too, which have an address instead of an ARM id, and so is asked about
+// whatever nobody else answers for; the rest of that it refuses.
 //
 // A database binds a user to its principal by SID and takes one user per SID, so the user
 // is found by SID, whatever its name: a name is a label here, and where it is taken by
@@ -79,7 +81,11 @@ func (d *SQLUser) Rights(connection.Facet) []connection.Right { return nil }
 // Read looks at the users in question. A server that does not let the engine in gives
 // an unknown state, not an error.
 func (d *SQLUser) Read(ctx context.Context, facets []connection.Facet) (any, error) {
-	return d.read(ctx, facets[0])
+	f := facets[0]
+	if !inFabric(f) && !strings.Contains(connection.FoldID(f.Resource), "/providers/microsoft.sql/") {
+		return nil, problem.New(problem.SourceUnsupported, f.Resource, "no driver writes a database user on %s", connection.TypeOf(f.Resource))
+	}
+	return d.read(ctx, f)
 }
 
 func (d *SQLUser) read(ctx context.Context, f connection.Facet) (*sqlUserBasis, error) {

@@ -132,7 +132,11 @@ func (v *visit) mongoOutcome(at string, err error) outcome {
 		return v.shutOut(m[1], "the service says: "+text)
 	}
 	if said.HasErrorCode(mongoWrongSecret) || said.HasErrorCode(mongoUnauthorized) || said.HasErrorCode(atlasWrongSecret) {
-		return v.keyRefused("the service says: " + text)
+		o := v.keyRefused("the service says: " + text)
+		if v.facts.Text(connection.FactTarget) == targetAtlas {
+			o.fix = "patchbay webapp connection update " + targetAtlas + " --id " + v.c.ID + " --secret name=USER secret=URL"
+		}
+		return o
 	}
 	return outcome{stage: atNetwork, code: problem.TargetNoAnswer, detail: "the service says: " + text}
 }

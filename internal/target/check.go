@@ -235,7 +235,7 @@ func checkSecret(c *connection.Connection, t *catalog.Target, given connection.S
 		return lacksSecret(c, t, given)
 	case how.Whole && have && !strings.Contains(given[connection.SecretSlot].Reveal(), "://"):
 		return problem.New(problem.BodyInvalid, c.ID, "the secret of %s is its whole connection string, a URL with user name and password", t.Name).
-			WithFix("give it with --secret secret=URL")
+			WithFix("give it with --secret name=USER secret=URL")
 	case confided(c):
 		return checkConfided(c, t)
 	case (how.Key != "" || len(how.Permissions) > 0) && (have || a.Name != ""):
@@ -255,6 +255,9 @@ func lacksSecret(c *connection.Connection, t *catalog.Target, given connection.S
 	case isPrincipal(a.Type):
 		return problem.New(problem.SecretNeeded, c.ID, "%s needs the %s of service principal %s", t.Name, slot, a.ClientID).
 			WithFix("give it with --service-principal client-id=%s object-id=%s %s=VALUE", a.ClientID, a.PrincipalID, slot)
+	case t.Auth[a.Type].Whole:
+		return problem.New(problem.SecretNeeded, c.ID, "%s needs the connection string of the cluster", t.Name).
+			WithFix("give it with --secret name=USER secret=URL")
 	default:
 		return problem.New(problem.SecretNeeded, c.ID, "%s needs the password of %s", t.Name, a.Name).
 			WithFix("give it with --secret name=%s secret=VALUE", a.Name)

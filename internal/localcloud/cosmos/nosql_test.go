@@ -2,6 +2,7 @@ package cosmos
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -181,7 +182,10 @@ func TestNoSQLDataRoles(t *testing.T) {
 	want(t, write("a"), 0)
 	want(t, read(), 0)
 	_, err := fresh().CreateDatabase(b.ctx, azcosmos.DatabaseProperties{ID: "more"}, nil)
-	want(t, err, 403) // databases are ARM's
+	var refused *azcore.ResponseError
+	if !errors.As(err, &refused) || refused.RawResponse.Header.Get("x-ms-substatus") != "5300" {
+		t.Errorf("databases are ARM's: %v", err)
+	}
 	audience = "https://storage.azure.com"
 	want(t, read(), 401)
 	b.run("DELETE", "/sqlRoleAssignments/11111111-2222-3333-4444-555555555555", nil)

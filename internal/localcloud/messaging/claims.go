@@ -158,11 +158,14 @@ func (p *plane) withConnectionString(text string) (pass, error) {
 	return s, err
 }
 
+// signatureScheme is the word a shared access signature begins with.
+const signatureScheme = "SharedAccessSignature"
+
 // withSignature lets somebody in who shows "SharedAccessSignature sr=…&sig=…&se=…&skn=…".
 // What is signed is the resource in the very spelling of the token, and its end.
 func (p *plane) withSignature(token string) (pass, error) {
 	scheme, query, _ := strings.Cut(token, " ")
-	if scheme != "SharedAccessSignature" {
+	if scheme != signatureScheme {
 		return pass{}, errMalformed
 	}
 	raw := map[string]string{}
