@@ -79,7 +79,7 @@ func TestAddressesOfServers(t *testing.T) {
 		}
 	}
 	for endpoint, code := range map[string]problem.Code{
-		"postgres://ada:sesame@db/orders": problem.BodyInvalid, "postgres://db": problem.BodyInvalid, "postgres:///orders": problem.BodyInvalid,
+		"postgres://ada:sesame@db/orders": problem.BodyInvalid, "kafka://app:sesame@a:9092,b:9092": problem.BodyInvalid, "postgres://db": problem.BodyInvalid, "postgres:///orders": problem.BodyInvalid,
 		"kafka://a": problem.BodyInvalid, "https://": problem.BodyInvalid, "gopher://db/x": problem.TargetUnsupported, "db:5432": problem.TargetUnsupported,
 		"postgres://db:port/x": problem.BodyInvalid,
 	} {

@@ -94,6 +94,22 @@ func part(v any) (p performative, ok bool) {
 	return performative{kind, fields}, ok
 }
 
+// lengths are how many members each performative has. Members at the end may be left
+// out, but some clients (Azure's for Python) read them by position all the same.
+var lengths = map[uint64]int{
+	kindOpen: 10, kindBegin: 8, kindAttach: 14, kindFlow: 11, kindTransfer: 11, kindDisposition: 6, kindDetach: 3, kindEnd: 1, kindClose: 1,
+}
+
+// whole fills a performative up to its full length.
+func whole(d Described) Described {
+	fields, _ := d.Value.([]any)
+	kind, _ := number(d.Descriptor)
+	for len(fields) < lengths[kind] {
+		fields = append(fields, nil)
+	}
+	return Described{d.Descriptor, fields}
+}
+
 // composite builds what part reads.
 func composite(kind uint64, fields ...any) Described { return Described{kind, fields} }
 
@@ -139,6 +155,9 @@ func (f *frame) parse(data []byte) error {
 // writeFrame writes a whole frame in one call.
 func writeFrame(w io.Writer, kind byte, channel uint16, body any, payload []byte) error {
 	b := make([]byte, frameHead, frameHead+64+len(payload))
+	if d, ok := body.(Described); ok {
+		body = whole(d)
+	}
 	if body != nil {
 		b = Append(b, body)
 	}
