@@ -8,7 +8,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"maps"
 	"math/big"
 	"os"
@@ -457,13 +456,19 @@ func (g *field) clients(auth string) []string {
 // validate expects that nothing is found wrong.
 func (g *field) validate(t *testing.T, what, url string) {
 	t.Helper()
-	a := g.s.call("POST", url+"/validateLinker", nil)
-	op := g.s.await(a.Header.Get("X-Patchbay-Operation"))
-	// What was found stands in the operation's status for clients, not in ours.
-	found := g.c.call("", g.c.token, "GET", a.Header.Get("Azure-AsyncOperation"), nil)
+	g.s.validates(t, what, url)
+}
+
+// validates expects a validation to find nothing wrong. What was found stands in the
+// operation's status for clients, not in ours.
+func (s *connector) validates(t *testing.T, what, url string) {
+	t.Helper()
+	a := s.call("POST", url+"/validateLinker", nil)
+	op := s.await(a.Header.Get("X-Patchbay-Operation"))
+	found := s.cloud.call("", s.cloud.token, "GET", a.Header.Get("Azure-AsyncOperation"), nil)
 	if op.text("status") != "Succeeded" || !bytes.Contains(found.Raw, []byte(`"validationDetail"`)) || bytes.Contains(found.Raw, []byte(`"failure"`)) {
 		var shown bytes.Buffer
 		_ = json.Indent(&shown, found.Raw, "", "  ")
-		t.Errorf("validate %s: %s", what, fmt.Sprint(shown.String()))
+		t.Errorf("validate %s: %s", what, shown.String())
 	}
 }
