@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/patchbay/patchbay/internal/catalog"
 	"github.com/patchbay/patchbay/internal/cli"
 )
 
@@ -78,17 +79,23 @@ func TestPreviewMistakes(t *testing.T) {
 	}
 }
 
-// TestTargetCommands: only what connections can be made to is a word of create and update.
+// TestTargetCommands: every target of the catalog is a word of create and update, with
+// options that name it.
 func TestTargetCommands(t *testing.T) {
 	t.Parallel()
 	var names []string
 	for _, c := range targetCommands() {
 		names = append(names, c.Name)
-		if c.ID == "" || len(c.Options) == 0 || len(c.AuthTypes) == 0 || len(c.ClientTypes) == 0 {
+		named := c.ID != "" && len(c.Options) > 0 || c.ID == "" && len(c.Linkers) > 0 && c.Linkers[0].Endpoint != ""
+		if !named || len(c.ClientTypes) == 0 {
 			t.Errorf("%+v", c)
 		}
 	}
-	if got := strings.Join(names, " "); got != "postgres-flexible redis storage-blob" {
-		t.Errorf("targets: %s", got)
+	all, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(names, " "), strings.Join(all.Names(), " "); got != want {
+		t.Errorf("targets: %s; the catalog has %s", got, want)
 	}
 }
