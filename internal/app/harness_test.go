@@ -27,6 +27,7 @@ import (
 // of tests, so that cloud, server and commands are processes of their own.
 const (
 	actAs = "PATCHBAY_TEST_ACT"
+	tied  = "PATCHBAY_TEST_TIED"   // the program ends when its standard input does: with the test that started it
 	dieAt = "PATCHBAY_TEST_DIE_AT" // serve ends itself with SIGKILL at its n-th journal entry, when negative just before it
 )
 
@@ -37,6 +38,9 @@ func TestMain(m *testing.M) {
 	case asWitness:
 		os.Exit(witness())
 	}
+	if os.Getenv(tied) != "" {
+		go endWithTest()
+	}
 	if n, err := strconv.ParseInt(os.Getenv(dieAt), 10, 64); err == nil {
 		os.Exit(mainThatDies(os.Args[1:], n))
 	}
@@ -44,6 +48,12 @@ func TestMain(m *testing.M) {
 		os.Exit(mainInFullStore(os.Args[1:], room))
 	}
 	os.Exit(Main(os.Args[1:]))
+}
+
+// endWithTest stops this process once the test is gone, however it went.
+func endWithTest() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 }
 
 // mainThatDies is Main whose server kills itself at its n-th journal entry.
@@ -133,8 +143,14 @@ func start(t testing.TB, home string, env []string, readyFile string, into *cli.
 	}
 	defer log.Close()
 	_ = os.Remove(readyFile)
-	cmd := program(home, env, args...)
-	cmd.Stderr = log
+	cmd := program(home, append(env, tied+"=1"), args...)
+	stdin, alive, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	t.Cleanup(func() { alive.Close() })
+	cmd.Stdin, cmd.Stderr = stdin, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
