@@ -69,7 +69,10 @@ conformance: setup ## Hold the product to published contracts: make conformance 
 
 interop: build setup ## Live a connection's whole life with real Azure CLIs, which it installs
 	@hack/setup-interop
+	@GO='$(GO)' hack/setup-kubernetes
+	@hack/setup-clients
 	$(GO) test -tags interop -count 1 -timeout 30m -v $(TESTFLAGS) ./interop/
+	$(GO) test -tags interop -count 1 -timeout 30m -v -run RealServer $(TESTFLAGS) ./internal/compute/kubernetes/
 
 lint: $(TOOL)/staticcheck ## gofmt, go vet and the linters pinned in tools/go.mod
 	@unformatted=$$(find . -name '*.go' -not -path './.cache/*' -not -path '*/testdata/*' -exec gofmt -l {} +); \

@@ -36,15 +36,16 @@ func deps(streams cli.Streams, env func(string) (string, bool)) cli.Deps {
 	a := &app{env: env, streams: streams}
 	return cli.Deps{
 		Streams: streams, Env: env,
-		Version:  cli.Version{Version: version, Commit: revision()},
-		Targets:  targetCommands(),
-		Connect:  a.connect,
-		Local:    &local{app: a},
-		Contexts: &contexts{app: a},
-		Serve:    a.serve,
-		Preview:  preview,
-		Exec:     execute,
-		Environ:  os.Environ,
+		Version:    cli.Version{Version: version, Commit: revision()},
+		Targets:    targetCommands(),
+		Connect:    a.connect,
+		Local:      &local{app: a},
+		Contexts:   &contexts{app: a},
+		Serve:      a.serve,
+		Preview:    preview,
+		SourceFile: sourceFile,
+		Exec:       execute,
+		Environ:    os.Environ,
 	}
 }
 

@@ -268,7 +268,7 @@ func (s *connector) azureCLI(b *testing.B) func(args ...string) *exec.Cmd {
 			"--endpoint-active-directory", cloud.Endpoint + "/adfs", "--endpoint-active-directory-resource-id", cloud.Endpoint,
 			"--endpoint-active-directory-graph-resource-id", cloud.Endpoint + "/"},
 		{"cloud", "set", "-n", "bench"},
-		{"login", "--service-principal", "-u", cloud.ClientID, "-p", cloud.ClientSecret, "--tenant", cloud.TenantID},
+		{"login", "--service-principal", "-u", cloud.ClientID, "--password=" + cloud.ClientSecret, "--tenant", cloud.TenantID},
 		{"account", "set", "-s", cloud.SubscriptionID},
 	} {
 		if out, err := az(args...).CombinedOutput(); err != nil {

@@ -20,11 +20,16 @@ import (
 // canaries are planted secrets, by what they are.
 type canaries map[string]string
 
-// forms are the shapes in which a secret may show: as it is, escaped for an address
-// or JSON, in hex, and in base64 at any of the three offsets of what it stands in.
+// forms are the shapes in which a secret may show: as it is, quoted, escaped for an
+// address or JSON, in hex, and in base64 at any of the three offsets of what it stands in.
 func forms(secret string) [][]byte {
 	quoted, _ := json.Marshal(secret) // a string always has a form in JSON
 	list := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), string(quoted[1 : len(quoted)-1]), hex.EncodeToString([]byte(secret))}
+	for _, mark := range []string{`"`, `'`} { // doubled within quotes, with or without JSON around it
+		doubled := strings.ReplaceAll(secret, mark, mark+mark)
+		quoted, _ := json.Marshal(doubled)
+		list = append(list, doubled, string(quoted[1:len(quoted)-1]))
+	}
 	for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		for before := range 3 {
 			text := alphabet.EncodeToString(append(make([]byte, before), secret...))

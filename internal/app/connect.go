@@ -30,6 +30,9 @@ func (a *app) connect(ctx context.Context, o cli.ContextOptions) (cli.API, cli.D
 		return nil, cli.Defaults{}, err
 	}
 	d := cli.Defaults{Context: name, Subscription: first(o.Subscription, saved.SubscriptionID, a.variable("AZURE_SUBSCRIPTION_ID")), InProcess: !saved.Server}
+	if o.Here && name == localContext { // the local cloud's server is this person's own
+		saved.Server, d.InProcess = false, true
+	}
 	p, err := a.placeOf(ctx, saved, o.Logf)
 	if err != nil {
 		return nil, d, err
@@ -113,6 +116,7 @@ func overHTTP(p place, endpoint string) (cli.API, error) {
 // credential chain, and operations run while the command waits for them.
 func inProcess(ctx context.Context, p place, state string) (cli.API, error) {
 	log := slog.New(slog.DiscardHandler)
+	p.files = true
 	s, err := openStation(ctx, p, state, log, nil)
 	if err != nil {
 		return nil, err

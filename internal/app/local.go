@@ -14,11 +14,11 @@ import (
 	"github.com/patchbay/patchbay/internal/cli"
 	"github.com/patchbay/patchbay/internal/facet"
 	"github.com/patchbay/patchbay/internal/localcloud"
+	"github.com/patchbay/patchbay/internal/localcloud/aks"
 	"github.com/patchbay/patchbay/internal/localcloud/appconfig"
 	"github.com/patchbay/patchbay/internal/localcloud/atlas"
 	"github.com/patchbay/patchbay/internal/localcloud/cognitive"
 	"github.com/patchbay/patchbay/internal/localcloud/confluent"
-	"github.com/patchbay/patchbay/internal/localcloud/containerapp"
 	"github.com/patchbay/patchbay/internal/localcloud/cosmos"
 	"github.com/patchbay/patchbay/internal/localcloud/insights"
 	"github.com/patchbay/patchbay/internal/localcloud/keyvault"
@@ -49,9 +49,9 @@ type local struct{ app *app }
 // providers is the whole list of the local cloud's resource providers.
 func providers(c provider.Cloud) []provider.Provider {
 	return []provider.Provider{postgres.New(c), mysql.New(c), sql.NewFabric(c), redis.New(c), storage.New(c), keyvault.New(c), appconfig.New(c),
-		signalr.New(c), cognitive.New(c), redisenterprise.New(c), insights.New(c), containerapp.New(c),
+		signalr.New(c), cognitive.New(c), redisenterprise.New(c), insights.New(c),
 		messaging.NewEventHubs(c), messaging.NewServiceBus(c), confluent.New(c),
-		sql.New(c), cosmos.New(c, cosmosPlanes()), atlas.New(c), neon.New(c)}
+		sql.New(c), cosmos.New(c, cosmosPlanes()), atlas.New(c), neon.New(c), aks.New(c)}
 }
 
 // cosmosPlanes are the protocol peers of Cosmos DB's APIs that its package does not speak itself.

@@ -20,6 +20,10 @@ import (
 	"github.com/patchbay/patchbay/internal/arm"
 	"github.com/patchbay/patchbay/internal/catalog"
 	"github.com/patchbay/patchbay/internal/compute/appservice"
+	"github.com/patchbay/patchbay/internal/compute/compose"
+	"github.com/patchbay/patchbay/internal/compute/containerapp"
+	identities "github.com/patchbay/patchbay/internal/compute/identity"
+	"github.com/patchbay/patchbay/internal/compute/kubernetes"
 	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/engine"
 	"github.com/patchbay/patchbay/internal/facet"
@@ -46,6 +50,7 @@ type place struct {
 	settle       time.Duration  // how long a lost answer's write may take to show, 0 is the engine's default
 	poll         time.Duration  // between polls of long-running operations, 0 obeys the cloud
 	observer     func(arm.Call) // may be nil
+	files        bool           // the files of this machine are the caller's own
 	bodies       bool           // hand request bodies to the observer
 }
 
@@ -57,6 +62,7 @@ type station struct {
 	credential azcore.TokenCredential
 	who        who
 	place      place
+	clusters   *kubernetes.Clusters
 }
 
 // who is the principal behind a credential, as its ARM token says.
@@ -115,10 +121,11 @@ func (s *station) build(log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("load catalog: %w", err)
 	}
+	s.clusters = kubernetes.NewClusters(s.client, s.tokenFor)
 	s.engine = engine.New(engine.Options{
 		Ledger: s.ledger, Runner: s.who.objectID, Log: log, Settle: s.place.settle,
 		Targets:     s.targets(facts),
-		Drivers:     s.drivers(),
+		Drivers:     s.fileDrivers(s.drivers()),
 		Prober:      s.prober(),
 		Permissions: arm.NewPermissions(s.client),
 		Memo:        arm.WithMemo,
@@ -131,10 +138,12 @@ func (s *station) build(log *slog.Logger) error {
 func (s *station) drivers() engine.Drivers {
 	c, patience := s.client, s.place.patience
 	here := facet.Directory{TenantID: s.who.tenant, PrincipalType: s.who.kind}
+	apps := containerapp.NewSetting(c, containerapp.Patience(patience))
 	setting, links := appservice.NewSetting(c), appservice.NewConnectionString(c)
-	identity := appservice.NewIdentity(c, appservice.Patience(patience))
+	identity, sticky := appservice.NewIdentity(c, appservice.Patience(patience)), appservice.NewSticky(c)
 	const (
 		site, slot = "Microsoft.Web/sites", "Microsoft.Web/sites/slots"
+		containers = "Microsoft.App/containerApps"
 		config     = "/config" // a site's dictionary of connection strings
 		postgres   = "Microsoft.DBforPostgreSQL/flexibleServers"
 		mysql      = "Microsoft.DBforMySQL/flexibleServers"
@@ -150,12 +159,17 @@ func (s *station) drivers() engine.Drivers {
 		hubRules   = "Microsoft.EventHub/namespaces/networkRuleSets"
 		busRules   = "Microsoft.ServiceBus/namespaces/networkRuleSets"
 		cosmosDB   = "Microsoft.DocumentDB/databaseAccounts"
+		userID     = "Microsoft.ManagedIdentity/userAssignedIdentities"
+		namespace  = connection.TypeCluster + "/namespaces"
 	)
 	users := facet.NewSQLUser(facet.SQLUserOptions{Token: s.sqlToken, Roots: s.place.roots, Dial: s.dialer().DialContext, Patience: patience})
 	return engine.Drivers{
-		connection.KindSetting:  {site: setting, slot: setting, site + config: links, slot + config: links},
-		connection.KindIdentity: {site: identity, slot: identity},
-		connection.KindRole:     {"": facet.NewRole(c, patience)},
+		connection.KindSetting:    {containers: apps, containers + "/containers": apps, site: setting, slot: setting, site + config: links, slot + config: links, namespace + "/secrets": kubernetes.NewSetting(s.clusters.Open)},
+		connection.KindObject:     {namespace: kubernetes.NewObject(s.clusters.Open)},
+		connection.KindFederation: {userID: facet.NewFederation(c)},
+		connection.KindSticky:     {site: sticky, site + config: sticky},
+		connection.KindIdentity:   {containers: containerapp.NewIdentity(c, identities.Patience(patience)), site: identity, slot: identity},
+		connection.KindRole:       {"": facet.NewRole(c, patience)},
 		connection.KindAccess: {postgres: facet.NewServerAdmin(c, here), mysql: facet.NewMySQLAdmin(c, here), mssql: facet.NewSQLAdmin(c, here, s.who.clientID), redis: facet.NewRedisAccess(c), vaults: facet.NewVaultAccess(c), redisDB: facet.NewRedisEnterpriseAccess(c),
 			cosmosDB + "/sqlRoleAssignments":       facet.NewCosmosAccess(c, "sqlRoleAssignments"),
 			cosmosDB + "/mongoMIRoleAssignments":   facet.NewCosmosAccess(c, "mongoMIRoleAssignments"),
@@ -216,19 +230,14 @@ func (s *station) dialer() *net.Dialer {
 }
 
 func (s *station) targets(facts *catalog.Catalog) *target.Reader {
-	sources := appservice.NewSources(s.client)
 	return &target.Reader{
 		Catalog: facts, Client: s.client, Cloud: s.place.cloud,
-		Source: func(ctx context.Context, id string) (target.Source, error) {
-			source, err := sources.Source(ctx, id)
-			if err != nil {
-				return target.Source{}, err
-			}
-			return target.Source{Location: source.Location, Addresses: source.Outbound, ConnectionStrings: appservice.ConnectionStringsOf(id), NotInNames: source.NotInNames}, nil
-		},
+		Source:  s.readSource,
+		Cluster: s.cluster,
 		Engine: func(context.Context) (target.Identity, error) {
 			return target.Identity{PrincipalID: s.who.objectID, Login: s.who.name, TenantID: s.who.tenant, Type: personOnly(s.who.kind)}, nil
 		},
+		Place:       compose.Place,
 		Address:     func(context.Context) (string, error) { return s.place.egress, nil },
 		VaultSecret: s.dataPlane("vault").Secret,
 	}

@@ -69,7 +69,7 @@ func TestSupportTypesHoldTheDocumentedMatrix(t *testing.T) {
 	compared := 0
 	for _, want := range documentedMatrix(t) {
 		have, found := facts.Get(want.Target)
-		sourceKnown := want.Source == "webapp" || want.Source == localSource
+		sourceKnown := want.Source == "webapp" || want.Source == "functionapp" || want.Source == localSource
 		if want.Deprecated || !sourceKnown || want.Target == "containerapp" || found && have.Status == catalog.StatusPreview {
 			continue
 		}
@@ -102,7 +102,7 @@ func TestSupportTypesHoldTheDocumentedMatrix(t *testing.T) {
 // TestSupportTypesOfBothFaces: the command line lists what the API lists.
 func TestSupportTypesOfBothFaces(t *testing.T) {
 	t.Parallel()
-	for source, command := range map[string][]string{"webapp": {"webapp", "connection"}, localSource: {"connection"}} {
+	for source, command := range map[string][]string{"webapp": {"webapp", "connection"}, "functionapp": {"functionapp", "connection"}, localSource: {"connection"}} {
 		var out, errs strings.Builder
 		d := deps(cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, func(string) (string, bool) { return "", false })
 		if code := cli.Main(t.Context(), d, append(command, "list-support-types", "-o", "json")); code != 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/patchbay/patchbay/internal/catalog"
 	"github.com/patchbay/patchbay/internal/cli"
 	"github.com/patchbay/patchbay/internal/compute"
+	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/target"
 )
 
@@ -72,8 +73,8 @@ func configurationNames() []api.ConfigurationNames {
 func targetCommand(s catalog.Support) cli.TargetCommand {
 	c := cli.TargetCommand{
 		Name: s.Target, Display: s.Display, ID: s.IDTemplate,
-		AuthTypes: only(s.AuthTypes, target.ReadyAuth()), ClientTypes: s.ClientTypes, KeysFetched: s.KeysFetched,
-		Grants: s.Grants, ConnectionStrings: s.StringType != "",
+		AuthTypes: only(s.AuthTypes, target.ReadyAuth()), ClientTypes: s.ClientTypes, KeysFetched: s.KeysFetched, Nameless: s.Nameless,
+		Grants: s.Grants, ConnectionStrings: s.StringType != "", Bindings: bindings(s.Bindings), APIVersion: s.APIVersion,
 		LocalAuthTypes: localAuth(s), LocalClientTypes: daprClient(s), Service: s.Service,
 	}
 	for _, l := range s.Linkers {
@@ -85,6 +86,18 @@ func targetCommand(s catalog.Support) cli.TargetCommand {
 		}
 	}
 	return c
+}
+
+func bindings(list []catalog.Binding) []cli.TargetBinding {
+	var out []cli.TargetBinding
+	for _, b := range list {
+		tells := map[string]cli.TargetTelling{}
+		for name, told := range b.Tells {
+			tells[name] = cli.TargetTelling(told)
+		}
+		out = append(out, cli.TargetBinding{AuthTypes: b.Auth, ClientTypes: b.Clients, Names: b.Names, Shared: b.Shared, Add: b.Add, Tells: tells, Roles: b.Roles})
+	}
+	return out
 }
 
 // localSource is how the matrix calls connections without a source, as the Azure CLI does.
@@ -104,7 +117,11 @@ func supportTypes() []api.SupportType {
 			continue
 		}
 		seen[source.Name] = true
-		for _, s := range facts.Support(target.ReadyAuth()) {
+		ready := target.ReadyAuth()
+		if source.ARM == connection.TypeCluster {
+			ready = target.ClusterAuth()
+		}
+		for _, s := range facts.Support(ready) {
 			out = append(out, api.SupportType{Source: source.Name, Target: s.Target, AuthTypes: s.AuthTypes, ClientTypes: s.ClientTypes})
 		}
 	}

@@ -29,6 +29,7 @@ func witness() int {
 	mux.HandleFunc("GET /mysql", countMySQL)
 	mux.HandleFunc("GET /redis", keepVisit)
 	mux.HandleFunc("GET /sql", sqlVisit)
+	mux.HandleFunc("GET /env", tellEnvironment)
 	fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), mux))
 	return 1
 }

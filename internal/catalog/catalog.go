@@ -116,7 +116,7 @@ func headOf(text []byte) []byte {
 	for line := range bytes.Lines(text) {
 		if key, _, found := bytes.Cut(line, []byte(":")); found && !bytes.ContainsAny(key[:1], " #-\n") {
 			switch string(key) {
-			case "name", "display", "status", "namespace", "id", "kinds", "types", "schemes", "linkers", "auth", "clients", "dbuser", "connectionStringType":
+			case "name", "display", "status", "namespace", "id", "kinds", "types", "schemes", "linkers", "auth", "clients", "dbuser", "connectionStringType", "bindings", "apiVersion":
 				keep = true
 			default:
 				keep = false

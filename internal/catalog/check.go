@@ -64,7 +64,7 @@ var (
 // check collects everything wrong with a file.
 func (t *Target) check() error {
 	var all []error
-	for _, part := range []func() []error{t.checkIdentity, t.checkID, t.checkPlaces, t.checkPreview, t.checkReferences, t.checkRoles, t.checkRules, t.checkPairs} {
+	for _, part := range []func() []error{t.checkIdentity, t.checkID, t.checkPlaces, t.checkPreview, t.checkReferences, t.checkRoles, t.checkRules, t.checkPairs, t.checkBindings} {
 		all = append(all, part()...)
 	}
 	return errors.Join(all...)
@@ -235,6 +235,9 @@ func (t *Target) checkPermissions(auth string, how Auth) (bad []error) {
 		for fact, k := range p.Keys {
 			if _, ok := t.Resources[k.Of]; !ok || !t.knows(fact) || k.At == "" || k.Action == "" {
 				bad = append(bad, fmt.Errorf("permissions %v of %s: key %s is read nowhere", p.Names, auth, fact))
+			}
+			if r := how.Rule; strings.Contains(k.Action, RuleHole) && (r == nil || t.Resources[r.Of] == (Resource{}) || r.Child == "" || r.Rights == "" || r.Make == "") {
+				bad = append(bad, fmt.Errorf("permissions %v of %s: nothing tells whose key %s is", p.Names, auth, fact))
 			}
 		}
 	}

@@ -148,7 +148,7 @@ func TestTheHeadIsOfTheFile(t *testing.T) {
 		want := Target{
 			Name: whole.Name, Display: whole.Display, Status: whole.Status, Namespace: whole.Namespace, ID: whole.ID,
 			Kinds: whole.Kinds, Types: whole.Types, Schemes: whole.Schemes, Linkers: whole.Linkers, Auth: whole.Auth, Clients: whole.Clients,
-			DBUser: whole.DBUser, StringType: whole.StringType,
+			DBUser: whole.DBUser, StringType: whole.StringType, Bindings: whole.Bindings, APIVersion: whole.APIVersion,
 		}
 		if d := cmp.Diff(want, *e.head); d != "" {
 			t.Errorf("%s: %s", whole.Name, d)

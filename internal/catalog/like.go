@@ -81,27 +81,50 @@ func (l *Like) rows(rows []Row, used map[string]bool) []Row {
 }
 
 // checkAddress refuses an address that does not tell what the settings need of it, and one
-// that holds a user or a password: it is kept and shown in the clear.
-func (t *Target) checkAddress(endpoint string) error {
+// checkAddress refuses an address that is none, that holds a password, or out of which
+// the settings of such a connection could not be made.
+func (m *Match) checkAddress(kind, endpoint string) error {
+	t := m.Target
 	bad := func(why string) error {
-		return problem.New(problem.BodyInvalid, "", "the endpoint of a %s %s", t.Name, why).WithFix("write it like %s, and give user name and password as the secret", t.Example)
+		return problem.New(problem.BodyInvalid, "", "the endpoint of a %s %s", t.Name, why).WithFix("%s", t.addressOption(kind))
 	}
 	u, err := url.Parse(endpoint)
 	switch {
-	case err != nil && !strings.Contains(endpoint, ","): // several brokers stand in one address
+	case err != nil && len(t.Schemes) > 0 && !strings.Contains(endpoint, ","): // several brokers stand in one address
 		return bad("is no URL")
 	case strings.Contains(endpoint, "@") || u != nil && u.User != nil:
 		return bad("must not hold a user name or a password")
 	}
-	facts := connection.Facts{FactEndpoint: connection.Plain(endpoint)}
-	told, err := t.derive(facts)
+	told, err := t.derive(connection.Facts{FactEndpoint: connection.Plain(endpoint)})
 	if err != nil {
 		return err
 	}
 	for _, name := range sortedKeys(t.Derived) {
-		if t.Derived[name].From == FactEndpoint && !has(told, name) {
+		if t.Derived[name].From == FactEndpoint && !has(told, name) && t.tells(m.Form, name) {
 			return bad("does not tell the " + name)
 		}
 	}
 	return nil
+}
+
+// tells tells whether settings of a form need a fact; where there is one form, all count.
+func (t *Target) tells(form, fact string) bool {
+	return form == "" || slices.ContainsFunc(t.Rules, func(r Rule) bool {
+		return r.Form == form && slices.ContainsFunc(r.Rows, func(row Row) bool {
+			return slices.ContainsFunc(row.Value, func(text string) bool { return slices.Contains(placeholders(text), fact) })
+		})
+	})
+}
+
+// addressOption is how the address is given on a command line.
+func (t *Target) addressOption(kind string) string {
+	for _, l := range t.linkers() {
+		if strings.EqualFold(l.Type, kind) {
+			if t.Example != "" {
+				return fmt.Sprintf("write it like --%s %s, and give user name and password with --secret name=USER secret=@FILE", l.Endpoint, t.Example)
+			}
+			return fmt.Sprintf("give it with --%s: %s", l.Endpoint, l.Help)
+		}
+	}
+	return "write it like " + t.Example
 }

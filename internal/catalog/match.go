@@ -46,16 +46,14 @@ func (c *Catalog) MatchTarget(t connection.Target) (*Match, error) {
 			return nil, c.previewOnly(t.Endpoint, e.head)
 		}
 		if t.Endpoint == "" {
-			return nil, problem.New(problem.BodyInvalid, "", "targetService of type %s needs an endpoint", e.head.Types[at])
-		}
-		if len(e.head.Schemes) > 0 {
-			if err := e.whole().checkAddress(t.Endpoint); err != nil {
-				return nil, err
-			}
+			return nil, problem.New(problem.BodyInvalid, "", "targetService of type %s needs an endpoint", e.head.Types[at]).WithFix("%s", e.whole().addressOption(e.head.Types[at]))
 		}
 		m := &Match{Target: e.whole(), ID: t.Endpoint, Facts: connection.Facts{FactEndpoint: connection.Plain(t.Endpoint)}}
 		if len(e.head.Types) > 1 {
 			m.Form = e.head.Types[at]
+		}
+		if err := m.checkAddress(e.head.Types[at], t.Endpoint); err != nil {
+			return nil, err
 		}
 		return m, nil
 	}
@@ -259,7 +257,7 @@ func (c *Catalog) unsupported(id, given string) error {
 	}
 	if near := c.nearType(given); near != nil {
 		p.Detail += "; nearest: " + near.Name
-		p = p.WithFix("give the id of a %s: %s", near.Name, near.IDTemplate())
+		p = p.WithFix("give the id of a %s: --target-id %s", near.Name, near.IDTemplate())
 	}
 	return p
 }

@@ -52,6 +52,8 @@ type Target struct {
 	Without []Gap             `yaml:"without"`
 	Forms   map[string]string `yaml:"forms"` // special connections with settings of their own, with what they are
 	Rules   []Rule            `yaml:"settings"`
+
+	Bindings []Binding `yaml:"bindings"` // of function apps
 }
 
 // StatusPreview marks a target whose settings are known, but that no connection
@@ -237,6 +239,20 @@ type Auth struct {
 	As    string   `yaml:"as"`    // the auth type whose settings it gets
 	// Permissions choose among keys, the narrowest first; the last serves where none are asked for.
 	Permissions []Permission `yaml:"permissions"`
+	// Rule is where the holders of keys are listed, for actions that leave open whose key it is.
+	Rule *KeyRule `yaml:"rule"`
+}
+
+// RuleHole stands in an action for the name of the rule that holds just the permissions
+// asked for.
+const RuleHole = "{rule}"
+
+// KeyRule is a list of named keys, each with the rights it holds.
+type KeyRule struct {
+	Of     string `yaml:"of"`
+	Child  string `yaml:"child"`
+	Rights string `yaml:"rights"` // where an entry says what its key may do
+	Make   string `yaml:"make"`   // the command that makes one, but for name and rights
 }
 
 // Permission is the key that holds some permissions and no more.

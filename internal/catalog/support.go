@@ -18,11 +18,14 @@ type Support struct {
 	AuthTypes       []string
 	ClientTypes     []string
 	KeysFetched     bool     // secret authentication fetches the key, none is given
+	Nameless        bool     // the secret that is given is a whole connection string, without a user name
 	Linkers         []Linker // of a target without ARM id
 	Grants          []string
 	StringType      string // App Service's word for its connection strings, "" when it has none
 	Service         string // as configurationNames calls it
 	Dapr            bool   // there are components for it
+	Bindings        []Binding
+	APIVersion      string // that reads the target
 }
 
 // Support returns the matrix, one row per target, from the heads of the files alone.
@@ -38,7 +41,8 @@ func (c *Catalog) Support(ready []string) []Support {
 		row := Support{
 			Target: t.Name, Display: t.Display, ID: slices.Clone(t.ID), IDTemplate: t.IDTemplate(),
 			ClientTypes: slices.Clone(t.Clients), KeysFetched: t.Auth[connection.AuthSecret].Key != "",
-			StringType: t.StringType, Linkers: t.linkers(), Service: t.Service(), Dapr: hasComponents(t.Name),
+			Nameless:   t.Auth[connection.AuthSecret].Whole,
+			StringType: t.StringType, Linkers: t.linkers(), Service: t.Service(), Dapr: hasComponents(t.Name), Bindings: t.Bindings, APIVersion: t.APIVersion,
 		}
 		if t.DBUser != nil {
 			row.Grants = slices.Clone(t.DBUser.Grants)

@@ -46,6 +46,8 @@ func authOptions() []authOption {
 			Help: "client-id=ID object-id=ID secret=VALUE, or certificate=VALUE (PEM, with its key): sign in as a service principal. VALUE may be @FILE or - (standard input)."},
 		{Name: "access-key", Wire: authAccessKey, AzName: "access-key", Free: true,
 			Help: "PERMISSION ...: sign in with the target's key that holds these permissions and no more, such as Read or Listen."},
+		{Name: "workload-identity", Wire: authWorkload, AzName: "workload-identity", Free: true,
+			Help: "ID: sign in with the user-assigned identity of this resource id, by federation with a service account."},
 		{Name: "user-account", Wire: authUserAccount, AzName: "user-account", Keys: []string{"object-id"},
 			Help: "Sign in as a person: you, or whose object-id=ID is given."},
 	}
@@ -142,9 +144,9 @@ func (a *authFlags) check() error {
 // words reads the option's words and says which are missing.
 func (a *authFlags) words(o authOption) (map[string]string, error) {
 	if o.Free {
-		return nil, nil
+		return nil, a.checkWorkload(o)
 	}
-	allowed, required := o.Keys, o.Required
+	allowed, required := o.Keys, a.target.requiredWords(o)
 	if o.Wire == authSecret && a.target.KeysFetched {
 		allowed, required = []string{}, nil
 		if len(a.given[o.Name].Words) > 0 {
@@ -172,9 +174,17 @@ func (a *authFlags) words(o authOption) (map[string]string, error) {
 	}
 	if len(missing) > 0 {
 		return nil, problem.New(problem.SecretNeeded, "", "--%s needs %s", o.Name, strings.Join(missing, " and ")).
-			WithFix("--%s %s", o.Name, exampleWords(o))
+			WithFix("--%s %s", o.Name, exampleWords(o, required))
 	}
 	return values, a.checkSecretKind(o, values)
+}
+
+// requiredWords are the words that an auth option must have for this target.
+func (t TargetCommand) requiredWords(o authOption) []string {
+	if o.Wire == authSecret && t.Nameless {
+		return nil
+	}
+	return o.Required
 }
 
 func missingSecret(values map[string]string) []string {
@@ -209,9 +219,9 @@ func (a *authFlags) checkSecretKind(o authOption, values map[string]string) erro
 	return nil
 }
 
-func exampleWords(o authOption) string {
+func exampleWords(o authOption, required []string) string {
 	var parts []string
-	for _, key := range o.Required {
+	for _, key := range required {
 		value := strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
 		switch key {
 		case "name":
@@ -246,6 +256,8 @@ func (a *authFlags) info(o authOption, stdin io.Reader) (map[string]any, error) 
 		if values["object-id"] != "" {
 			info["principalId"] = values["object-id"]
 		}
+	case authWorkload:
+		info["authType"], info[identityID] = authUserIdentity, cleanID(a.given[o.Name].Words[0])
 	case authAccessKey:
 		info["permissions"] = a.given[o.Name].Words
 	}

@@ -17,7 +17,11 @@ func newSource(s *shell, source SourceCommand) *cobra.Command {
 		newWriteGroup(s, source, "update", "Change a connection", newUpdate),
 		newList(s, source), newShow(s, source), newDelete(s, source), newValidate(s, source),
 		newListConfiguration(s, source), newListSupportTypes(s, source), newWait(s, source))
-	return group(source.Name, "Connections of App Service "+source.Display+"s", "command", connection)
+	many := source.Title
+	if many == "" {
+		many = "App Service " + source.Display + "s"
+	}
+	return group(source.Name, "Connections of "+many, "command", connection)
 }
 
 // newLocalConnections makes "patchbay connection …": connections of programs that run anywhere.
@@ -35,6 +39,9 @@ func newLocalConnections(s *shell) *cobra.Command {
 func newWriteGroup(s *shell, source SourceCommand, verb, short string,
 	each func(*shell, SourceCommand, TargetCommand) *cobra.Command) *cobra.Command {
 	g := group(verb, short, "target")
+	if s.only != "" && s.only != source.Name {
+		return g
+	}
 	for _, target := range s.targetsOf(source) {
 		g.AddCommand(each(s, source, target))
 	}

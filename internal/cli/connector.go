@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/patchbay/patchbay/internal/problem"
@@ -45,19 +46,33 @@ func commandOf(id string) string {
 	if localName(cleanID(id)) > 0 {
 		return "patchbay connection"
 	}
-	return "patchbay webapp connection"
+	return "patchbay " + sourceWord(id) + " connection"
 }
 
 func listCommand(id, source string) string {
 	if localName(cleanID(id)) > 0 {
 		return "patchbay connection list -g " + resourceGroup(id) + " -l " + lastName(source)
 	}
-	return "patchbay webapp connection list --source-id " + source
+	return "patchbay " + sourceWord(id) + " connection list --source-id " + source
+}
+
+// sourceWord is the command of the source that an id names or lies on.
+func sourceWord(id string) string {
+	if strings.Contains(strings.ToLower(id), "/microsoft.app/containerapps/") {
+		return ContainerApp().Name
+	}
+	if onMachine(id) {
+		return machineWord(id)
+	}
+	return WebApp().Name
 }
 
 // locate finds the location of a local connection that was named without one: that of
 // its resource group.
 func (p *place) locate(ctx context.Context, a API, d Defaults) error {
+	if err := p.here(d); err != nil {
+		return err
+	}
 	if !p.source.Local || p.id != "" || *p.values["location"] != "" {
 		return nil
 	}
@@ -83,8 +98,14 @@ func (p *place) locate(ctx context.Context, a API, d Defaults) error {
 
 // targetsOf are the targets that connections of a kind can have, as that kind has them.
 func (s *shell) targetsOf(source SourceCommand) []TargetCommand {
+	if source.Machine {
+		return onFiles(s.Targets)
+	}
+	if source.Federated {
+		return inCluster(plainOnly(source, s.Targets))
+	}
 	if !source.Local {
-		return s.Targets
+		return plainOnly(source, s.Targets)
 	}
 	var out []TargetCommand
 	for _, t := range s.Targets {
@@ -95,6 +116,18 @@ func (s *shell) targetsOf(source SourceCommand) []TargetCommand {
 		t.ClientTypes = append(append([]string{}, t.ClientTypes...), t.LocalClientTypes...)
 		t.ServiceEndpoint, t.PrivateEndpoint, t.ConnectionStrings = false, false, false
 		out = append(out, t)
+	}
+	return out
+}
+
+// plainOnly leaves out what only App Service has a place for, at sources that have none.
+func plainOnly(source SourceCommand, targets []TargetCommand) []TargetCommand {
+	if !source.PlainOnly {
+		return targets
+	}
+	out := slices.Clone(targets)
+	for n := range out {
+		out[n].ConnectionStrings = false
 	}
 	return out
 }

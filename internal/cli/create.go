@@ -49,7 +49,8 @@ func newCreate(s *shell, source SourceCommand, target TargetCommand) *cobra.Comm
 	o.source = newPlace(s, f, source)
 	f.StringVar(&o.source.name, "connection", "", "The connection's `name`. Default: the target's and five letters.")
 	o.target = newTargetPlace(f, target)
-	o.properties = newPropertyFlags(f, target)
+	o.properties = newPropertyFlags(f, target).in(source)
+	o.properties.withBindings(f, source)
 	o.auth = newAuthFlags(f, target, &o.properties.vaultID)
 	o.register(c)
 	completeWrite(c, target)
@@ -63,9 +64,14 @@ func completeWrite(c *cobra.Command, target TargetCommand) {
 
 // example is a command line that works once the capitals are replaced.
 func (t TargetCommand) example(source SourceCommand) string {
-	parts := []string{"patchbay", source.Name, "connection create", t.Name, "-g GROUP"}
+	parts := []string{"patchbay", source.Name, "connection create", t.Name}
+	if !source.Machine {
+		parts = append(parts, "-g GROUP")
+	}
 	for _, o := range source.Options {
-		parts = append(parts, sourceExample(o))
+		if o.Part == "" {
+			parts = append(parts, sourceExample(o))
+		}
 	}
 	parts = append(parts, t.exampleTarget()...)
 	return strings.TrimRight("  "+strings.Join(append(parts, t.exampleAuth()), " "), " ")
@@ -115,7 +121,7 @@ func (t TargetCommand) exampleAuth() string {
 	if o.Wire == authSecret && t.KeysFetched {
 		return "--secret"
 	}
-	return strings.TrimSpace("--" + o.Name + " " + exampleWords(o))
+	return strings.TrimSpace("--" + o.Name + " " + exampleWords(o, t.requiredWords(o)))
 }
 
 func (o *createOptions) check() error {
@@ -159,6 +165,9 @@ func (o *createOptions) linkers(ctx context.Context, a API, d Defaults, authInfo
 	if err := o.source.locate(ctx, a, d); err != nil {
 		return nil, err
 	}
+	if err := identify(ctx, a, authInfo); err != nil {
+		return nil, err
+	}
 	source, err := o.source.sourceOf(d.Subscription)
 	if err != nil {
 		return nil, err
@@ -172,6 +181,9 @@ func (o *createOptions) linkers(ctx context.Context, a API, d Defaults, authInfo
 			return nil, err
 		}
 		o.note("the connection is named %s", o.source.name)
+	}
+	if err := o.properties.bindingClient(text(authInfo, "authType")); err != nil {
+		return nil, err
 	}
 	if o.properties.clientType == "" {
 		o.properties.clientType = o.findClient(ctx, a, source)
@@ -188,6 +200,10 @@ func (o *createOptions) linkers(ctx context.Context, a API, d Defaults, authInfo
 		if err := o.properties.apply(properties); err != nil {
 			return nil, err
 		}
+		if err := o.bind(ctx, a, o.properties, properties); err != nil {
+			return nil, err
+		}
+		o.warnOfHost(o.source.source, properties)
 		o.properties.letIn(properties, o.source.source)
 		out = append(out, linkerBody{source + o.source.source.segment() + o.source.name + w.suffix, map[string]any{"properties": properties}})
 	}
@@ -228,18 +244,23 @@ func (o *createOptions) defaultAuth(ctx context.Context) (authOption, error) {
 	}
 	if o.yes || !o.Streams.InTerminal {
 		return option, problem.New(problem.SecretNeeded, "", "no authentication is chosen, and the default of %s needs a user and a password; choose one of %s",
-			t.Name, strings.Join(t.authOptionList(), ", ")).WithFix("add --secret %s", exampleWords(option))
+			t.Name, strings.Join(t.authOptionList(), ", ")).WithFix("add --secret %s", exampleWords(option, t.requiredWords(option)))
 	}
 	return option, o.askSecret(ctx, option)
 }
 
 // askSecret asks for user and password on the terminal.
 func (o *createOptions) askSecret(ctx context.Context, option authOption) error {
-	user, err := o.ask(ctx, "User name: ")
-	if err != nil {
-		return err
+	var words []string
+	asked := "Connection string: "
+	if !o.target.target.Nameless {
+		user, err := o.ask(ctx, "User name: ")
+		if err != nil {
+			return err
+		}
+		words, asked = []string{"name=" + user}, "Password: "
 	}
-	fmt.Fprint(o.Streams.Err, "Password: ")
+	fmt.Fprint(o.Streams.Err, asked)
 	password, err := o.Streams.ReadSecret(ctx)
 	fmt.Fprintln(o.Streams.Err)
 	switch {
@@ -252,6 +273,6 @@ func (o *createOptions) askSecret(ctx context.Context, option authOption) error 
 		password = "@" + password
 	}
 	list := o.auth.given[option.Name]
-	list.Given, list.Words = true, []string{"name=" + user, "secret=" + password}
+	list.Given, list.Words = true, append(words, "secret="+password)
 	return nil
 }

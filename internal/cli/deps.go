@@ -18,11 +18,13 @@ type Deps struct {
 	Env      func(string) (string, bool)
 	Version  Version
 	Targets  []TargetCommand
-	Sources  []SourceCommand // nil means web apps only
+	Sources  []SourceCommand // nil means all there are
 	Connect  func(context.Context, ContextOptions) (API, Defaults, error)
 	Local    LocalCloud
 	Contexts Contexts
 	Serve    func(context.Context, ServeOptions, func(ReadyInfo)) error
+	// SourceFile makes the id of a source that is a file of this machine, from its options.
+	SourceFile func(source string, options map[string]string) (string, error)
 	// Preview renders settings from names alone, without a cloud.
 	Preview func(PreviewRequest) ([]PreviewSetting, error)
 	// Exec runs a program to its end, passing signals on, and returns its exit code. It may
@@ -112,6 +114,9 @@ type Version struct {
 type ContextOptions struct {
 	Context      string // name; empty means the current one
 	Subscription string // id; empty means the context's
+	// Here asks for the work to be done in this process where the context allows it: the
+	// files of this machine are nobody else's.
+	Here bool
 	// Logf receives one line per request when --debug is given, nil otherwise. What it
 	// is given must hold no secret.
 	Logf func(format string, args ...any)
@@ -142,10 +147,14 @@ type TargetCommand struct {
 	// Service is the target's type as configurationNames calls it.
 	Service     string
 	KeysFetched bool     // secret authentication fetches the key, none is given
+	Nameless    bool     // the secret that is given is a whole connection string, without a user name
 	Grants      []string // what a database user may do, the default first
 	// ConnectionStrings: App Service has a word for the target's connection strings.
 	ConnectionStrings bool
 	ClientTypes       []string // wire names
+	// Bindings are how function apps' bindings read it; APIVersion reads the target.
+	Bindings   []TargetBinding
+	APIVersion string
 	// ServiceEndpoint and PrivateEndpoint tell whether the target has these ways in.
 	ServiceEndpoint, PrivateEndpoint bool
 }
@@ -178,6 +187,19 @@ type SourceCommand struct {
 	RuntimeFields []string
 	// APIVersion reads the resource.
 	APIVersion string
+	// Title is what many of them are called, where that is not App Service and Display.
+	Title string
+	// PlainOnly tells that the source keeps no connection strings apart from its settings.
+	PlainOnly bool
+	// Scope is the option that names one of several places for the settings; none without a name.
+	Scope SourceOption
+	// Federated tells that apps there sign in with a user-assigned identity by federation only.
+	Federated bool
+	// Bindings tells that the source's bindings want names of their own: --binding.
+	Bindings bool
+	// Machine marks sources that are files of this machine: no cloud knows them, and Deps.SourceFile
+	// makes their ids. Scoped ones have more than one place for settings.
+	Machine, Scoped bool
 	// Local marks connections without a source; ID is the location they are kept in.
 	Local bool
 }
@@ -187,6 +209,7 @@ type SourceOption struct {
 	Name, Short, Help string
 	Env               string // environment variable that holds its default, as the Azure CLI has it
 	Optional          bool   // what is missing can be found out
+	Part              string // what it adds to the id when it is given: /slots/{slot}
 }
 
 // WebApp is the source command of App Service web apps.
@@ -194,7 +217,7 @@ func WebApp() SourceCommand {
 	return SourceCommand{
 		Name: "webapp", Display: "web app",
 		ID:            "/subscriptions/{subscription}/resourceGroups/{resource-group}/providers/Microsoft.Web/sites/{name}",
-		Options:       []SourceOption{{Name: "name", Short: "n", Help: "The web app's `name`.", Env: "AZURE_DEFAULTS_WEB"}},
+		Options:       []SourceOption{{Name: "name", Short: "n", Help: "The web app's `name`.", Env: "AZURE_DEFAULTS_WEB"}, slotOption("web app")},
 		RuntimeFields: []string{"siteConfig.linuxFxVersion", "siteConfig.windowsFxVersion"},
 		APIVersion:    "2023-12-01",
 	}

@@ -15,7 +15,7 @@ func newList(s *shell, source SourceCommand) *cobra.Command {
 	o := &listOptions{shell: s}
 	c := &cobra.Command{
 		Use: "list", Short: "List the connections of a " + source.Display, Args: noArgs,
-		Example: "  patchbay " + source.Name + " connection list -g GROUP -n NAME -o table",
+		Example: "  patchbay " + source.Name + " connection list " + source.named() + " -o table",
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	o.place = newPlace(s, c.Flags(), source)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,11 @@ import (
 // shell is what the commands share during one run.
 type shell struct {
 	Deps
-	g globals
+	g    globals
+	here bool // the command is about files of this machine
+	// only is the command that will run, "" when any may: the targets of other commands'
+	// sources, some hundreds of commands, are left out then.
+	only string
 }
 
 // globals are the options every command has.
@@ -28,7 +33,7 @@ type globals struct {
 // Main runs one command line and returns the process's exit code. When ctx ends a
 // command stops waiting; what it has started goes on.
 func Main(ctx context.Context, deps Deps, args []string) int {
-	root, sh := build(deps)
+	root, sh := build(deps, firstWord(args))
 	root.SetArgs(expandWords(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -44,14 +49,23 @@ func Main(ctx context.Context, deps Deps, args []string) int {
 // New makes the command tree. Arguments of several words (--secret name=u
 // secret=p) are understood only when they come through Main.
 func New(deps Deps) *cobra.Command {
-	root, _ := build(deps)
+	root, _ := build(deps, "")
 	return root
 }
 
-func build(deps Deps) (*cobra.Command, *shell) {
-	sh := &shell{Deps: deps}
+// firstWord is the command a line begins with; "" where it does not begin with one, or
+// with one that looks at all the others.
+func firstWord(args []string) string {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], "__") || args[0] == "help" || args[0] == "completion" {
+		return ""
+	}
+	return args[0]
+}
+
+func build(deps Deps, only string) (*cobra.Command, *shell) {
+	sh := &shell{Deps: deps, only: only}
 	if sh.Sources == nil {
-		sh.Sources = []SourceCommand{WebApp()}
+		sh.Sources = []SourceCommand{WebApp(), FunctionApp(), ContainerApp(), Compose(), Process(), AKS()}
 	}
 	if sh.Env == nil {
 		sh.Env = func(string) (string, bool) { return "", false }
@@ -127,7 +141,7 @@ func (s *shell) prepare() error {
 
 // connect opens the API; the returned function closes it.
 func (s *shell) connect(ctx context.Context) (API, Defaults, func(), error) {
-	o := ContextOptions{Context: s.g.context, Subscription: s.g.subscription}
+	o := ContextOptions{Context: s.g.context, Subscription: s.g.subscription, Here: s.here}
 	if s.g.debug {
 		o.Logf = func(format string, args ...any) { s.line("debug: "+format, args...) }
 	}

@@ -25,6 +25,9 @@ type propertyFlags struct {
 	privateEndpoint bool
 	set             *pflag.FlagSet
 	dapr            daprFlags
+	binding         bindingFlags
+	scope           string
+	files           fileFlags
 }
 
 func newPropertyFlags(f *pflag.FlagSet, target TargetCommand) *propertyFlags {
@@ -54,13 +57,27 @@ func newPropertyFlags(f *pflag.FlagSet, target TargetCommand) *propertyFlags {
 	return p
 }
 
+// in registers the option that names one of a source's places for settings.
+func (p *propertyFlags) in(source SourceCommand) *propertyFlags {
+	if source.Scoped {
+		p.files.register(p.set)
+	}
+	if o := source.Scope; o.Name != "" {
+		p.set.StringVarP(&p.scope, o.Name, o.Short, "", o.Help)
+	}
+	return p
+}
+
 // optOuts are the steps that --opt-out can leave out.
 func optOuts() []string { return []string{"publicnetwork", "configinfo", "auth"} }
 
 // any tells whether one of the options was given.
 func (p *propertyFlags) any() bool {
+	if p.scope != "" || p.files.any() {
+		return true
+	}
 	for _, name := range []string{"client-type", "customized-keys", "connstr-props", "opt-out",
-		"vault-id", "appconfig-id", "service-endpoint", "private-endpoint", "roles", "grant", "config-connstr",
+		"vault-id", "appconfig-id", "service-endpoint", "private-endpoint", "roles", "grant", "config-connstr", "binding",
 		"dapr-component", "dapr-secret-store", "dapr-metadata", "dapr-scopes"} {
 		if p.set.Changed(name) {
 			return true
@@ -72,6 +89,7 @@ func (p *propertyFlags) any() bool {
 func (p *propertyFlags) check() error {
 	var c complaints
 	c.add(asError(p.target.checkClient(p.clientType)))
+	c.add(p.checkBinding())
 	for option, list := range map[string]*wordList{"--customized-keys": &p.customizedKeys, "--connstr-props": &p.connectionProps} {
 		_, err := list.pairs(option, nil)
 		c.add(err)
@@ -119,6 +137,12 @@ func (p *propertyFlags) apply(properties map[string]any) error {
 	}
 	if info, ok := properties["authInfo"].(map[string]any); ok {
 		p.applyRoles(info)
+	}
+	if p.scope != "" {
+		properties["scope"] = p.scope
+	}
+	if err := p.files.apply(properties); err != nil {
+		return err
 	}
 	if p.vaultID != "" {
 		member(properties, "secretStore")["keyVaultId"] = cleanID(p.vaultID)

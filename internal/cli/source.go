@@ -20,12 +20,16 @@ type place struct {
 	values   map[string]*string
 	name     string // of the connection
 	id       string // of the connection
+	files    func(source string, options map[string]string) (string, error)
+	near     *bool // set when the command line names a file of this machine
 }
 
 // newPlace registers the options that name a source.
 func newPlace(s *shell, f *pflag.FlagSet, source SourceCommand) *place {
-	p := &place{source: source, env: s.Env, values: map[string]*string{}}
-	f.StringVarP(&p.group, "resource-group", "g", "", "Resource `group` of the "+source.Display+".")
+	p := &place{source: source, env: s.Env, values: map[string]*string{}, files: s.SourceFile, near: &s.here}
+	if !source.Machine {
+		f.StringVarP(&p.group, "resource-group", "g", "", "Resource `group` of the "+source.Display+".")
+	}
 	for _, o := range source.Options {
 		p.values[o.Name] = f.StringP(o.Name, o.Short, "", o.Help)
 	}
@@ -71,6 +75,7 @@ func (p *place) fill() {
 
 // checkSource says which options are missing to name a source.
 func (p *place) checkSource() error {
+	*p.near = *p.near || p.onMachine()
 	if p.sourceID != "" {
 		return checkID("--source-id", p.sourceID)
 	}
@@ -81,7 +86,7 @@ func (p *place) checkSource() error {
 			missing = append(missing, optionName(o.Name, o.Short))
 		}
 	}
-	if p.group == "" {
+	if p.group == "" && !p.source.Machine {
 		missing = append(missing, "--resource-group/-g")
 	}
 	if len(missing) == 0 {
@@ -97,6 +102,7 @@ func (p *place) checkSource() error {
 func (p *place) checkConnection() error {
 	var c complaints
 	if p.id != "" {
+		*p.near = *p.near || p.onMachine()
 		if _, _, err := splitConnection(p.id); err != nil {
 			return err
 		}
@@ -116,14 +122,25 @@ func (p *place) sourceOf(subscription string) (string, error) {
 	if p.sourceID != "" {
 		return cleanID(p.sourceID), nil
 	}
+	if p.source.Machine {
+		options := map[string]string{}
+		for name, v := range p.values {
+			options[name] = *v
+		}
+		return p.files(p.source.Name, options)
+	}
 	if subscription == "" {
 		return "", noSubscription()
 	}
 	values := map[string]string{"subscription": subscription, "resource-group": p.group}
-	for name, v := range p.values {
-		values[name] = *v
+	template := p.source.ID
+	for _, o := range p.source.Options {
+		values[o.Name] = *p.values[o.Name]
+		if o.Part != "" && values[o.Name] != "" {
+			template += o.Part
+		}
 	}
-	return fillTemplate(p.source.ID, values), nil
+	return fillTemplate(template, values), nil
 }
 
 // connectionOf returns the connection's resource id.
@@ -165,7 +182,7 @@ func cleanID(id string) string { return "/" + strings.Trim(strings.TrimSpace(id)
 // checkID refuses what cannot be a resource id.
 func checkID(option, id string) error {
 	parts := strings.Split(cleanID(id)[1:], "/")
-	ok := len(parts) >= 8 && len(parts)%2 == 0 && strings.EqualFold(parts[0], "subscriptions")
+	ok := len(parts) >= 8 && len(parts)%2 == 0 && strings.EqualFold(parts[0], "subscriptions") || onMachine(id) && len(parts)%2 == 0
 	for _, part := range parts {
 		ok = ok && part != "" && !strings.ContainsAny(part, " ?#{}\\\"\t\n")
 	}

@@ -31,7 +31,8 @@ func newUpdate(s *shell, source SourceCommand, target TargetCommand) *cobra.Comm
 	f := c.Flags()
 	f.SortFlags = false
 	o.place = newPlace(s, f, source).withConnection(f)
-	o.properties = newPropertyFlags(f, target)
+	o.properties = newPropertyFlags(f, target).in(source)
+	o.properties.withBindings(f, source)
 	o.auth = newAuthFlags(f, target, &o.properties.vaultID)
 	o.register(c)
 	completeWrite(c, target)
@@ -94,12 +95,22 @@ func (o *updateOptions) body(ctx context.Context, a API, id string, authInfo map
 		return nil, err
 	}
 	delete(properties, "provisioningState")
+	if err := identify(ctx, a, authInfo); err != nil {
+		return nil, err
+	}
 	if authInfo != nil {
 		properties["authInfo"] = authInfo
+	}
+	if err := o.properties.bindingClient(text(properties, "authInfo", "authType")); err != nil {
+		return nil, err
 	}
 	if err := o.properties.apply(properties); err != nil {
 		return nil, err
 	}
+	if err := o.bind(ctx, a, o.properties, properties); err != nil {
+		return nil, err
+	}
+	o.warnOfHost(o.place.source, properties)
 	o.properties.letIn(properties, o.place.source)
 	return map[string]any{"properties": properties}, nil
 }

@@ -16,7 +16,7 @@ import (
 func wordOptions() map[string]wordKind {
 	return map[string]wordKind{
 		"secret": manyWords, "system-identity": manyWords, "user-identity": manyWords,
-		"service-principal": manyWords, "user-account": manyWords, "opt-out": manyWords,
+		"service-principal": manyWords, "workload-identity": manyWords, "user-account": manyWords, "opt-out": manyWords,
 		"customized-keys": manyWords, "roles": manyWords, "access-key": manyWords, "connstr-props": manyWords, "fact": manyWords,
 		"dapr-metadata": manyWords, "dapr-scopes": manyWords,
 		"service-endpoint": oneBool, "private-endpoint": oneBool,

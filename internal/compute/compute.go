@@ -6,9 +6,11 @@
 package compute
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/patchbay/patchbay/internal/arm/id"
+	"github.com/patchbay/patchbay/internal/connection"
 	"github.com/patchbay/patchbay/internal/problem"
 )
 
@@ -25,6 +27,9 @@ func Types() []Type {
 	return []Type{
 		{Name: "webapp", ARM: "Microsoft.Web/sites", APIVersion: "2024-11-01", Title: "web app"},
 		{Name: "webapp", ARM: "Microsoft.Web/sites/slots", APIVersion: "2024-11-01", Title: "web app slot"},
+		{Name: "functionapp", ARM: "Microsoft.Web/sites", APIVersion: "2024-11-01", Title: "function app"}, // ARM's kind tells them apart, the id does not
+		{Name: "containerapp", ARM: "Microsoft.App/containerApps", APIVersion: "2025-07-01", Title: "container app"},
+		{Name: "aks", ARM: connection.TypeCluster, APIVersion: "2025-10-01", Title: "AKS cluster"},
 	}
 }
 
@@ -40,7 +45,9 @@ func TypeOf(source string) (Type, error) {
 		if at.IsType(t.ARM) {
 			return t, nil
 		}
-		all = append(all, t.ARM)
+		if !slices.Contains(all, t.ARM) {
+			all = append(all, t.ARM)
+		}
 	}
 	return Type{}, problem.New(problem.SourceUnsupported, source, "a connection cannot start from %q; it can from %s", at.Type(), strings.Join(all, ", "))
 }
@@ -57,6 +64,9 @@ type Source struct {
 	Runtime  string   // such as PYTHON|3.11; empty when the platform does not say
 	Outbound []string // every address it may call from, each once, in order
 	Subnet   string   // ARM id of the subnet it calls through, or ""
+	// Scopes are the places its settings can go to, such as containers, the one for who names
+	// none first; none where there is only one place.
+	Scopes []string
 	// NotInNames are characters that keep a setting of that name from the app.
 	NotInNames string
 }

@@ -17,7 +17,8 @@ func TestTypeOf(t *testing.T) {
 		group + "microsoft.web/SITES/app":              "webapp",
 		group + "Microsoft.Web/sites/app/slots/blue":   "webapp",
 		"/" + group + "Microsoft.Web/sites/app":        "webapp",
-		group + "Microsoft.App/containerApps/app":      string(problem.SourceUnsupported),
+		group + "Microsoft.App/containerApps/app":      "containerapp",
+		group + "Microsoft.App/jobs/app":               string(problem.SourceUnsupported),
 		group + "Microsoft.Web/sites/app/config/web":   string(problem.SourceUnsupported),
 		group + "Microsoft.Web/sites":                  string(problem.PathMalformed),
 		group + "Microsoft.Web/sites/app/slots//mixed": string(problem.PathMalformed),
@@ -31,7 +32,7 @@ func TestTypeOf(t *testing.T) {
 			t.Errorf("%s is %s, want %s", source, got, want)
 		}
 	}
-	if _, err := compute.TypeOf(group + "Microsoft.App/containerApps/app"); !strings.Contains(err.Error(), "Microsoft.Web/sites") {
+	if _, err := compute.TypeOf(group + "Microsoft.App/jobs/app"); !strings.Contains(err.Error(), "Microsoft.Web/sites") {
 		t.Errorf("the refusal names no kind there is: %v", err)
 	}
 }

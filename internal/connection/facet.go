@@ -12,6 +12,7 @@ type Kind string
 // The facet kinds. Each names the single thing that must be true.
 const (
 	KindSetting  Kind = "setting"  // one key and value the app reads
+	KindSticky   Kind = "sticky"   // one name that stays where it is when slots are swapped
 	KindIdentity Kind = "identity" // system identity on, or a user identity attached
 	KindRole     Kind = "role"     // a role assignment on the target
 	KindAccess   Kind = "access"   // a grant that is not Azure RBAC
@@ -21,6 +22,9 @@ const (
 
 	KindSecret    Kind = "secret"    // one value in a Key Vault
 	KindConfigKey Kind = "configkey" // one key-value in an App Configuration store
+
+	KindObject     Kind = "object"     // one Kubernetes object
+	KindFederation Kind = "federation" // a user identity trusts a service account
 )
 
 // Attribute and output names that more than one room uses.
@@ -39,6 +43,7 @@ const (
 	AttrHost          = "host"          // dbuser
 	AttrOwner         = "owner"         // dbuser: who inherits what the user owns when it goes
 	AttrClientID      = "clientId"      // dbuser where a server knows applications by it
+	AttrTriggers      = "triggers"      // setting of a function app: its platform is told to read the triggers anew
 	AttrTells         = "tells"         // identity: an output that is wanted besides its principal, and costs a read
 	OutPrincipalID    = "principalId"   // identity
 	OutClientID       = "clientId"      // identity: always of a user-assigned one, of the system's when AttrTells asks
@@ -170,7 +175,8 @@ func (a Attrs) Equal(b Attrs) bool {
 // State is what was seen of one facet.
 type State struct {
 	Exists bool `json:"exists"`
-	// Unknown means the place could not be looked into; Why says so for people.
+	// Unknown means the place could not be looked into; Why says so for people. Without
+	// Unknown it is what a write that succeeded has to say.
 	Unknown bool   `json:"unknown,omitempty"`
 	Why     string `json:"why,omitempty"`
 	Attrs   Attrs  `json:"attrs,omitempty"`

@@ -94,7 +94,19 @@ func (r *run) step(ctx context.Context, s plan.Step) error {
 		_ = r.journal(ctx, ledger.Entry{Phase: ledger.PhaseFailed, Step: s.ID, Note: string(note.Code) + ": " + note.Error()})
 		return r.forgive(changes, err)
 	}
+	r.remark(states)
 	return r.written(ctx, s, changes, states)
+}
+
+// remark keeps what a driver says about a write that succeeded.
+func (r *run) remark(states []connection.State) {
+	r.outputs.mu.Lock()
+	defer r.outputs.mu.Unlock()
+	for _, s := range states {
+		if !s.Unknown && s.Why != "" {
+			r.spared = append(r.spared, s.Why)
+		}
+	}
 }
 
 // refresh resolves references and, where the write replaces more than its facets,

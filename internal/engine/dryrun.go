@@ -147,6 +147,7 @@ func previewTerms() map[connection.Kind][2]string {
 		connection.KindSetting:  {"configAppSetting", settings},
 		connection.KindFirewall: {"configFirewallRule", network},
 		connection.KindIdentity: {"configIdentity", auth},
+		connection.KindObject:   {"configKubernetesObject", settings},
 		connection.KindRole:     {"configRoleAssignment", auth},
 		connection.KindAccess:   {"configAccessPolicy", auth},
 		connection.KindFeature:  {"configAuthentication", auth},

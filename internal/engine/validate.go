@@ -91,6 +91,10 @@ func deleteCommand(c *connection.Connection) string {
 	if c.Local() {
 		return "patchbay connection delete --yes --id " + c.ID
 	}
+	if c.OnFile() {
+		word := map[bool]string{true: "compose", false: "process"}[foldEqual(connection.TypeOf(c.Source), connection.TypeComposeService)]
+		return "patchbay " + word + " connection delete --yes --id " + c.ID
+	}
 	return "patchbay webapp connection delete --yes --id " + c.ID
 }
 
@@ -130,7 +134,10 @@ func faults() map[connection.Kind]map[plan.Reason]fault {
 			plan.Moved:   {ItemConfig, problem.SettingChanged, "the key-value %s carries an old value"},
 			"":           {ItemConfig, problem.SettingMissing, "the key-value %s is missing in its store"},
 		},
-		connection.KindIdentity: {"": {ItemIdentity, problem.IdentityOff, "the app carries the identity %s no more"}},
+		connection.KindSticky:     {"": {ItemConfig, problem.SettingMissing, "the setting %s does not stay with its slot: a swap would carry it away"}},
+		connection.KindIdentity:   {"": {ItemIdentity, problem.IdentityOff, "the app carries the identity %s no more"}},
+		connection.KindObject:     {"": {ItemConfig, problem.SettingMissing, "the object %s is missing"}},
+		connection.KindFederation: {"": {ItemIdentity, problem.IdentityOff, "the identity does not trust the workload's service account: the federated credential %s is missing"}},
 		connection.KindRole: {
 			plan.Replaced: {ItemPermissions, problem.IdentityReplaced, "the role %s was given to an identity that is another one now"},
 			"":            {ItemPermissions, problem.RoleMissing, "the app's identity lacks the role %s"},

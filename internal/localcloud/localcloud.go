@@ -23,6 +23,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/patchbay/patchbay/internal/localcloud/authority"
+	"github.com/patchbay/patchbay/internal/localcloud/containerapp"
 	"github.com/patchbay/patchbay/internal/localcloud/deployment"
 	"github.com/patchbay/patchbay/internal/localcloud/directory"
 	"github.com/patchbay/patchbay/internal/localcloud/front"
@@ -253,13 +254,17 @@ func (c *Cloud) register() error {
 		return fmt.Errorf("open app tokens: %w", err)
 	}
 	c.sites = sites
+	apps, err := containerapp.New(c, identities)
+	if err != nil {
+		return fmt.Errorf("open app tokens: %w", err)
+	}
 	c.templates = deployment.New(c, c.invoke)
 	c.providers = []provider.Provider{c.rights, identities, c.templates}
 	if c.cfg.Providers != nil {
 		c.providers = append(c.providers, c.cfg.Providers(c)...)
 	}
-	// Sites come last: their apps find the data planes running.
-	c.providers = append(c.providers, c.sites)
+	// What runs apps comes last: they find the data planes running.
+	c.providers = append(c.providers, c.sites, apps)
 	for _, p := range c.providers {
 		if err := c.front.Register(p); err != nil {
 			return err

@@ -288,7 +288,7 @@ func TestAtlas(t *testing.T) {
 			return written(t, "mongodb-atlas", c, map[string]string{"password": "mongodb://acc:" + url.QueryEscape(password) + "@acc.test:10255/?tls=true"})
 		}
 		check(t, p.Probe(t.Context(), c, k.facts(nil), whole(masterKey)), "", exists, open, fine)
-		check(t, p.Probe(t.Context(), c, k.facts(nil), whole("canary-old")), "--secret name=USER secret=URL", exists, open, finding(keySettings, "failure", problem.LoginRefused))
+		check(t, p.Probe(t.Context(), c, k.facts(nil), whole("canary-old")), "--secret secret=@FILE", exists, open, finding(keySettings, "failure", problem.LoginRefused))
 	}
 	c := link("mongodb-atlas", secret, "go")
 	nonsense := written(t, "mongodb-atlas", c, map[string]string{"password": "mongodb://acc:canary@acc.test:1:2/?x"})

@@ -134,7 +134,7 @@ func (v *visit) mongoOutcome(at string, err error) outcome {
 	if said.HasErrorCode(mongoWrongSecret) || said.HasErrorCode(mongoUnauthorized) || said.HasErrorCode(atlasWrongSecret) {
 		o := v.keyRefused("the service says: " + text)
 		if v.facts.Text(connection.FactTarget) == targetAtlas {
-			o.fix = "patchbay webapp connection update " + targetAtlas + " --id " + v.c.ID + " --secret name=USER secret=URL"
+			o.fix = "patchbay webapp connection update " + targetAtlas + " --id " + v.c.ID + " --secret secret=@FILE"
 		}
 		return o
 	}

@@ -41,6 +41,7 @@ const (
 	OperationState     Code = "OPERATION_STATE"
 	SourceUnsupported  Code = "SOURCE_UNSUPPORTED"
 	SourceNotFound     Code = "SOURCE_NOT_FOUND"
+	SourceUnusable     Code = "SOURCE_UNUSABLE"
 	TargetUnsupported  Code = "TARGET_UNSUPPORTED"
 	TargetNotFound     Code = "TARGET_NOT_FOUND"
 	TargetUnreadable   Code = "TARGET_UNREADABLE"
@@ -66,8 +67,16 @@ const (
 	WriteLost       Code = "WRITE_LOST"
 	DatabaseRefused Code = "DATABASE_REFUSED"
 	VaultRefused    Code = "VAULT_REFUSED"
-	Remainder       Code = "REMAINDER"
-	Interrupted     Code = "INTERRUPTED"
+
+	// A Kubernetes cluster as the source.
+	ClusterUnreached    Code = "CLUSTER_UNREACHED"
+	ClusterRefused      Code = "CLUSTER_REFUSED"
+	NamespaceNotFound   Code = "NAMESPACE_NOT_FOUND"
+	ObjectTaken         Code = "OBJECT_TAKEN"
+	WorkloadIdentityOff Code = "WORKLOAD_IDENTITY_OFF"
+
+	Remainder   Code = "REMAINDER"
+	Interrupted Code = "INTERRUPTED"
 
 	// The ledger.
 	StoreFull   Code = "STORE_FULL"
@@ -141,13 +150,14 @@ func Registry() []Entry {
 		{OperationState, 409, ExitFailed, "The operation is not in a state that allows this.", "Look at it: `patchbay operation show ID`."},
 		{SourceUnsupported, 400, ExitUsage, "No driver knows this kind of source.", "Use one of the source types the message lists."},
 		{SourceNotFound, 404, ExitNotFound, "The source does not exist, or cannot be seen.", "Check the name, resource group and subscription."},
-		{TargetUnsupported, 400, ExitUsage, "The catalog has no such target.", "Use one of the targets the message lists."},
+		{SourceUnusable, 409, ExitFailed, "A file of the source cannot be read, understood or written.", "Mend the file as the message says."},
+		{TargetUnsupported, 400, ExitUsage, "The catalog has no such target.", "Use one of the targets the message lists; `patchbay webapp connection list-support-types` shows what goes together."},
 		{TargetNotFound, 404, ExitNotFound, "The target does not exist.", "Check the name, resource group and subscription."},
 		{TargetUnreadable, 403, ExitDenied, "The target cannot be read with the rights at hand.", "Ask for Reader on the target, or check its subscription."},
 		{IdentityNotFound, 404, ExitNotFound, "No user-assigned identity of the subscription has this client id.", "Check the client id and the subscription of the identity."},
-		{AuthUnsupported, 400, ExitUsage, "This target cannot be reached with this auth type.", "Use one of the auth types the message lists."},
+		{AuthUnsupported, 400, ExitUsage, "This target cannot be reached with this auth type.", "Use one of the auth types the message lists; `patchbay webapp connection list-support-types` shows what goes together."},
 		{ClientUnsupported, 400, ExitUsage, "There are no settings for this client type with this target and auth type.", "Use one of the client types the message lists, or none."},
-		{OptionUnsupported, 400, ExitUsage, "An option of the request is not supported for this pair.", "Leave the option out."},
+		{OptionUnsupported, 400, ExitUsage, "An option of the request is not supported for this pair.", "Leave the option out; `patchbay webapp connection create TARGET --help` tells those there are."},
 		{SecretNeeded, 400, ExitUsage, "A secret that only you can give is needed.", "Give it with --secret name=USER secret=VALUE."},
 		{SettingClash, 409, ExitFailed, "Another connection already owns a setting of this name with another value.", "Choose other keys with --customized-keys, or delete the other connection."},
 		{SettingName, 400, ExitUsage, "The source cannot carry a setting of this name.", "Rename it with --customized-keys."},
@@ -164,6 +174,11 @@ func Registry() []Entry {
 		{WriteLost, 409, ExitFailed, "Another writer replaced the settings in the same moment.", "Try again; the other writer's settings were kept."},
 		{DatabaseRefused, 502, ExitFailed, "The database refused a statement.", "The message holds the database's own words."},
 		{VaultRefused, 502, ExitFailed, "The Key Vault or App Configuration store refused a call.", "The message holds the service's own words."},
+		{ClusterUnreached, 502, ExitFailed, "The API server of the Kubernetes cluster does not answer.", "See that the cluster runs and that its API server can be reached from here."},
+		{ClusterRefused, 403, ExitDenied, "The Kubernetes cluster refused a call.", "The message holds the cluster's own words; give Patchbay's identity rights in the namespace."},
+		{NamespaceNotFound, 404, ExitNotFound, "The cluster has no such namespace.", "Create it: `kubectl create namespace NAME`, or choose another."},
+		{ObjectTaken, 409, ExitFailed, "An object of the name Patchbay would use is somebody else's.", "Choose another name for the connection, or remove the object."},
+		{WorkloadIdentityOff, 409, ExitFailed, "The cluster has no workload identity: its OIDC issuer or the feature is switched off.", "Switch both on: `az aks update --enable-oidc-issuer --enable-workload-identity`."},
 		{Remainder, 409, ExitFailed, "The operation could not be finished nor undone; what remains is named.", "Mend what the message names, then delete or repair the connection."},
 		{Interrupted, 409, ExitFailed, "The process that ran the operation is gone.", "Run `patchbay operation resume ID`."},
 		{StoreFull, 507, ExitFailed, "The disk or the ledger's store is full.", "Free some space and try again; nothing was half written."},

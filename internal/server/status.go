@@ -32,9 +32,12 @@ func statusName(op *engine.Operation) string {
 	return op.ID + "*" + strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
+// nobodys stands for the subscription of a source that no cloud knows.
+const nobodys = "00000000-0000-0000-0000-000000000000"
+
 func statusPath(op *engine.Operation) string {
-	subscription := ""
-	if source, err := id.Parse(op.Source); err == nil {
+	subscription := nobodys
+	if source, err := id.Parse(op.Source); err == nil && source.Subscription() != "" {
 		subscription = source.Subscription()
 	}
 	return "/subscriptions/" + subscription + "/providers/" + api.Provider + "/locations/" + location + "/operationStatuses/" + statusName(op)

@@ -40,7 +40,7 @@ func TestTargetsToldByTheRequest(t *testing.T) {
 		"neon, no user":     {link(neonID, secret, "go", asks(place)), "p", problem.SecretNeeded, "user", ""},
 		"atlas":             {link(atlasID, secret, "go"), "mongodb+srv://u:p%40@c.mongodb.net/?w=majority", "", "", "mongodb+srv://u:p%40@c.mongodb.net/?w=majority"},
 		"atlas for java":    {link(atlasID, secret, "java"), "mongodb+srv://u:p@c.mongodb.net/", "", "", "jdbc:mongodb+srv://u:p@c.mongodb.net/"},
-		"atlas, a password": {link(atlasID, secret, "go"), "p", problem.BodyInvalid, "--secret name=USER secret=URL", ""},
+		"atlas, a password": {link(atlasID, secret, "go"), "p", problem.BodyInvalid, "--secret secret=@FILE", ""},
 		"atlas, nothing":    {link(atlasID, secret, "go"), "", problem.SecretNeeded, "", ""},
 		"single server":     {link(singleID, secret, "go", named("app@s")), "p", "", "", ""},
 	} {

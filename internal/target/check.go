@@ -27,8 +27,13 @@ func LocalAuth() []string {
 }
 
 func readyFor(c *connection.Connection) []string {
-	if sourceless(c) {
+	switch {
+	case sourceless(c):
 		return LocalAuth()
+	case c.OnFile():
+		return append(LocalAuth(), catalog.AuthNone)
+	case connection.OnKubernetes(c.Source):
+		return ClusterAuth()
 	}
 	return ReadyAuth()
 }
@@ -50,6 +55,9 @@ func (r *Reader) Check(c *connection.Connection, given connection.Secrets) error
 		return err
 	}
 	if err := checkOptions(c); err != nil {
+		return err
+	}
+	if err := checkCluster(c); err != nil {
 		return err
 	}
 	if err := r.checkKeepers(c); err != nil {
@@ -105,6 +113,9 @@ func checkAuth(c *connection.Connection, m *catalog.Match, given connection.Secr
 		}
 		return problem.New(problem.AuthUnsupported, c.ID, "no auth type is given; allowed for %s: %s", t.Name, strings.Join(t.Offered(readyFor(c)), ", "))
 	}
+	if err := checkMachine(c); err != nil {
+		return err
+	}
 	if err := t.CheckAuth(a.Type, readyFor(c)); err != nil {
 		return err
 	}
@@ -134,6 +145,15 @@ func checkAuth(c *connection.Connection, m *catalog.Match, given connection.Secr
 		return err
 	}
 	return checkNames(c, rows)
+}
+
+// checkMachine refuses managed identities where no cloud runs the app.
+func checkMachine(c *connection.Connection) error {
+	if auth := c.Properties.Auth.Type; c.OnFile() && (auth == connection.AuthSystemIdentity || auth == connection.AuthUserIdentity) {
+		return problem.New(problem.AuthUnsupported, c.ID, "a managed identity is for apps that run in Azure; this one runs on a machine of your own").
+			WithFix("sign in with --secret, --service-principal or --user-account")
+	}
+	return nil
 }
 
 // checkOpen judges a connection to a target that asks for no sign-in.
@@ -235,7 +255,7 @@ func checkSecret(c *connection.Connection, t *catalog.Target, given connection.S
 		return lacksSecret(c, t, given)
 	case how.Whole && have && !strings.Contains(given[connection.SecretSlot].Reveal(), "://"):
 		return problem.New(problem.BodyInvalid, c.ID, "the secret of %s is its whole connection string, a URL with user name and password", t.Name).
-			WithFix("give it with --secret name=USER secret=URL")
+			WithFix("give it with --secret secret=@FILE")
 	case confided(c):
 		return checkConfided(c, t)
 	case (how.Key != "" || len(how.Permissions) > 0) && (have || a.Name != ""):
@@ -257,7 +277,7 @@ func lacksSecret(c *connection.Connection, t *catalog.Target, given connection.S
 			WithFix("give it with --service-principal client-id=%s object-id=%s %s=VALUE", a.ClientID, a.PrincipalID, slot)
 	case t.Auth[a.Type].Whole:
 		return problem.New(problem.SecretNeeded, c.ID, "%s needs the connection string of the cluster", t.Name).
-			WithFix("give it with --secret name=USER secret=URL")
+			WithFix("give it with --secret secret=@FILE")
 	default:
 		return problem.New(problem.SecretNeeded, c.ID, "%s needs the password of %s", t.Name, a.Name).
 			WithFix("give it with --secret name=%s secret=VALUE", a.Name)

@@ -27,7 +27,7 @@ func (r *Reader) Derive(c *connection.Connection, facts connection.Facts, secret
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKeyAccess(c, m.Target, facts); err != nil {
+	if err := checkKeyAccess(c, m, facts); err != nil {
 		return nil, err
 	}
 	if err := checkPublicAccess(c, m.Target, facts); err != nil {
@@ -59,6 +59,9 @@ func (r *Reader) Derive(c *connection.Connection, facts connection.Facts, secret
 	}
 	if err := d.settings(); err != nil {
 		return nil, err
+	}
+	if r.Place != nil {
+		return r.Place(c, d.facets)
 	}
 	return d.facets, nil
 }
@@ -223,6 +226,10 @@ func (d *derivation) settings() error {
 	if rendered, err = d.intoVault(rendered); err != nil {
 		return err
 	}
+	home, err := d.inScope(d.settingsHome(len(rendered)))
+	if err != nil {
+		return err
+	}
 	var after []connection.Key
 	for _, f := range d.facets {
 		if !f.Scaffold {
@@ -234,7 +241,7 @@ func (d *derivation) settings() error {
 			continue
 		}
 		f := connection.Facet{
-			Key:  connection.Key{Kind: connection.KindSetting, Resource: d.c.Source, Name: s.Name},
+			Key:  connection.Key{Kind: connection.KindSetting, Resource: home, Name: s.Name},
 			Want: connection.Attrs{connection.AttrValue: s.Value}, After: after,
 		}
 		if s.String && d.c.Properties.ClientType == catalog.ClientConnectionString {
@@ -244,6 +251,8 @@ func (d *derivation) settings() error {
 			}
 			f.Want[connection.AttrType] = connection.Plain(d.m.Target.ConnectionStringType())
 		}
+		d.trigger(&f)
+		d.stick(&f)
 		d.add(f)
 	}
 	return nil

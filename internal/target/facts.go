@@ -107,12 +107,7 @@ func (r *reading) run(ctx context.Context) {
 		})
 	}
 	for _, path := range r.keyPaths() {
-		start(path, func() error {
-			var answer any
-			err := r.reader.Client.Post(ctx, path, r.m.Target.APIVersion, nil, &answer)
-			r.answer(path, answer)
-			return err
-		})
+		start(path, func() error { return r.readKeys(ctx, path) })
 	}
 	_ = group.Wait() // errors are in r.failed
 }
@@ -177,7 +172,11 @@ func (r *reading) readSource(ctx context.Context) error {
 	if sourceless(r.c) {
 		return nil
 	}
-	source, err := r.reader.Source(ctx, r.c.Source)
+	read := func(ctx context.Context) (Source, error) { return r.reader.Source(ctx, r.c.Source) }
+	if connection.OnKubernetes(r.c.Source) {
+		read = r.readCluster
+	}
+	source, err := read(ctx)
 	if err != nil {
 		return err
 	}
@@ -185,6 +184,11 @@ func (r *reading) readSource(ctx context.Context) error {
 	r.put(factSourceLocation, source.Location)
 	r.put(factConnectionStrings, source.ConnectionStrings)
 	r.put(factNotInNames, source.NotInNames)
+	r.put(factSticky, source.Sticky)
+	if source.Triggers {
+		r.put(factTriggers, triggersRead)
+	}
+	r.put(factScopes, scopesText(source.Scopes))
 	return nil
 }
 
@@ -227,7 +231,7 @@ func (r *reading) settle() (gone, err error) {
 		r.judge()
 		return gone, nil
 	}
-	if err := checkKeyAccess(r.c, r.m.Target, r.facts); err != nil {
+	if err := checkKeyAccess(r.c, r.m, r.facts); err != nil {
 		return nil, err
 	}
 	if err := r.keys(); err != nil {

@@ -111,6 +111,9 @@ func (d *derivation) grantee() (grantee, error) {
 		if err == nil && d.facts.Text(connection.FactIdentity) == "" {
 			err = errors.New("derive identity: its id is not known")
 		}
+		if err == nil && connection.OnKubernetes(d.c.Source) {
+			return who, d.federate()
+		}
 		if err == nil {
 			d.identity(d.facts.Text(connection.FactIdentity))
 		}

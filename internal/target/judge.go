@@ -15,6 +15,8 @@ const (
 	factSourceLocation    = "source.location"
 	factConnectionStrings = "source.connectionStrings"
 	factNotInNames        = "source.notInNames"
+	factSticky            = "source.sticky"
+	factTriggers          = "source.triggers"
 )
 
 // judge adds what follows from the facts read: stopped, closed, without effect.
@@ -71,17 +73,61 @@ func holds(c catalog.Condition, facts connection.Facts) bool {
 	return strings.EqualFold(text, c.Is)
 }
 
-// checkKeyAccess refuses secrets where the target takes none.
-func checkKeyAccess(c *connection.Connection, t *catalog.Target, facts connection.Facts) error {
-	a := c.Properties.Auth
-	if a == nil || a.Type != connection.AuthSecret || !waysOf(c).settings || !isOff(t.KeyAccess, facts) {
+// checkKeyAccess refuses what would let the app sign in with a secret of the target's
+// where it takes none: by such a secret, or by a key that an identity asks for.
+func checkKeyAccess(c *connection.Connection, m *catalog.Match, facts connection.Facts) error {
+	a, t := c.Properties.Auth, m.Target
+	if a == nil || !waysOf(c).settings || !isOff(t.KeyAccess, facts) {
 		return nil
 	}
-	what := "access keys"
-	if t.Auth[a.Type].Given {
-		what = "passwords"
+	what, fix := "access keys", keysOn(m)
+	switch {
+	case byKey(a.Type):
+		if t.Auth[a.Type].Given {
+			what = "passwords"
+		}
+		if slices.Contains(t.Offered(readyFor(c)), connection.AuthSystemIdentity) {
+			fix = "sign in with an identity: --system-identity" + dataRole(t) + orWith(fix)
+		}
+	case fetchesKeys(c, t):
+		what, fix = "access keys, which an identity asks for", "let the identity into the data plane:"+dataRole(t)+orWith(fix)
+	default:
+		return nil
 	}
-	return problem.New(problem.KeyAccessDisabled, c.Properties.Target.ID, "the target does not accept %s (%s is %s)", what, t.KeyAccess.Fact, facts.Text(t.KeyAccess.Fact))
+	return problem.New(problem.KeyAccessDisabled, c.Properties.Target.ID, "the target does not accept %s (%s is %s)", what, t.KeyAccess.Fact, facts.Text(t.KeyAccess.Fact)).
+		WithFix("%s", fix)
+}
+
+// fetchesKeys tells whether an app with an identity asks the cloud for the target's keys,
+// rather than enter its data plane with a role that is asked for. Where granting is left
+// to the user, nobody knows.
+func fetchesKeys(c *connection.Connection, t *catalog.Target) bool {
+	return t.Audience == "management" && waysOf(c).grants &&
+		!slices.ContainsFunc(c.Properties.Auth.Roles, func(name string) bool { _, ok := t.Policy(name); return ok })
+}
+
+// keysOn is the command that lets keys in again, "" where no single member says so.
+func keysOn(m *catalog.Match) string {
+	fact, on := m.Target.Facts[m.Target.KeyAccess.Fact], map[string]string{"true": "false", "false": "true", "Disabled": "Enabled"}[m.Target.KeyAccess.Off]
+	if !strings.HasPrefix(fact.At, "properties.") || on == "" {
+		return ""
+	}
+	return fmt.Sprintf("az resource update --ids %s --api-version %s --set %s=%s", m.Resource(fact.Of), m.Target.APIVersion, fact.At, on)
+}
+
+// dataRole is the option that an identity needs where it would ask for keys without it.
+func dataRole(t *catalog.Target) string {
+	if t.Audience != "management" || t.Access == nil {
+		return ""
+	}
+	return fmt.Sprintf(" --roles %q", t.Access.Policies[0])
+}
+
+func orWith(command string) string {
+	if command == "" {
+		return ""
+	}
+	return ", or let them in: " + command
 }
 
 // checkPublicAccess refuses what needs a way in for the engine itself where there is none.

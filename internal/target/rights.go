@@ -11,7 +11,7 @@ import (
 // Reads names the management actions that Facts needs, on target and source.
 func (r *Reader) Reads(c *connection.Connection) []connection.Right {
 	var rights []connection.Right
-	if source, err := id.Parse(c.Source); err == nil && !source.IsZero() && !sourceless(c) {
+	if source, err := id.Parse(c.Source); err == nil && !source.IsZero() && !sourceless(c) && !c.OnFile() {
 		rights = append(rights, connection.Right{Action: source.Type() + "/read", Scope: source.String()})
 	}
 	m, err := r.match(c)
@@ -39,6 +39,10 @@ func keyRights(c *connection.Connection, m *catalog.Match) []connection.Right {
 		right := connection.Right{Action: m.Target.ResourceType(place.Of), Scope: m.Resource(place.Of)}
 		for i := 0; i+2 < len(parts); i += 2 {
 			right.Action += "/" + parts[i]
+			if parts[i+1] == catalog.RuleHole { // one of a list, which must be read first
+				rights = append(rights, connection.Right{Action: right.Action + "/read", Scope: right.Scope})
+				break
+			}
 			right.Scope += "/" + parts[i] + "/" + parts[i+1]
 		}
 		right.Action += "/" + parts[len(parts)-1] + "/action"

@@ -58,8 +58,8 @@ func (r *Reader) checkKeepers(c *connection.Connection) error {
 		if _, err := k.match(r.Catalog); err != nil {
 			return err
 		}
-		if c.Local() {
-			return problem.New(problem.OptionUnsupported, c.ID, "%s is for apps that run in the cloud; a local connection's settings are handed out", k.member)
+		if c.Local() || c.OnFile() {
+			return problem.New(problem.OptionUnsupported, c.ID, "%s is for apps that run in the cloud; where no cloud runs the app, its settings are handed out or kept in files", k.member)
 		}
 		if a := c.Properties.Auth; k.what == catalog.KeepsSecrets && (a == nil || !bearsSecret(a.Type)) {
 			return problem.New(problem.OptionUnsupported, c.ID, "%s keeps secrets, and a connection without a secret has none", k.member).

@@ -10,6 +10,7 @@ package target
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/patchbay/patchbay/internal/arm"
 	"github.com/patchbay/patchbay/internal/catalog"
@@ -33,6 +34,14 @@ type Source struct {
 	ConnectionStrings string
 	// NotInNames are characters that the names of its settings cannot hold.
 	NotInNames string
+	// Scopes are the places its settings can go to, the one for who names none first; none
+	// where the source is the only one.
+	Scopes []Scope
+	// Triggers tells that the platform has to be told of new settings: a function app's.
+	Triggers bool
+	// Sticky is the resource whose list of sticky names keeps settings where they are when
+	// slots are swapped, "" when the source's settings have nowhere to go.
+	Sticky string
 }
 
 // Identity is the principal the engine works as.
@@ -44,13 +53,19 @@ type Identity struct {
 }
 
 // Reader answers what a connection needs of its target. It satisfies the
-// engine's Targets and is safe for many goroutines. Every member is required.
+// engine's Targets and is safe for many goroutines. Every member but Place is required.
 type Reader struct {
 	Catalog *catalog.Catalog
 	Client  Client
 	Cloud   arm.Cloud
 	// Source reads the source; SOURCE_NOT_FOUND when it is not there.
 	Source func(ctx context.Context, id string) (Source, error)
+	// Place moves settings to where the source keeps them, and adds what makes it read them;
+	// nil leaves them on the source itself. It is pure.
+	Place func(c *connection.Connection, facets []connection.Facet) ([]connection.Facet, error)
+	// Cluster reads a source that is a Kubernetes cluster, and the place in it that the
+	// connection uses; errors as of Source, and those of a cluster.
+	Cluster func(ctx context.Context, c *connection.Connection) (Cluster, error)
 	// Engine tells who the engine is and which tenant it lives in: a service principal is
 	// given without one, and is taken to be of the same.
 	Engine func(ctx context.Context) (Identity, error)
@@ -182,14 +197,8 @@ func keysOf(c *connection.Connection, t *catalog.Target) map[string]catalog.KeyP
 		return nil
 	}
 	how := t.Auth[a.Type]
-	if n := len(how.Permissions); n > 0 {
-		chosen := how.Permissions[n-1]
-		for i := n - 1; i >= 0 && len(a.Permissions) > 0; i-- {
-			if how.Permissions[i].Covers(a.Permissions) {
-				chosen = how.Permissions[i]
-			}
-		}
-		return chosen.Keys
+	if len(how.Permissions) > 0 {
+		return permitted(a, how).Keys
 	}
 	if how.Key == "" {
 		return nil
@@ -199,6 +208,20 @@ func keysOf(c *connection.Connection, t *catalog.Target) map[string]catalog.KeyP
 		out[name] = t.Keys[name]
 	}
 	return out
+}
+
+// permitted is the narrowest key that holds what is asked for, and the last where nothing is.
+func permitted(a *connection.Auth, how catalog.Auth) catalog.Permission {
+	chosen := how.Permissions[len(how.Permissions)-1]
+	if len(a.Permissions) == 0 {
+		return chosen
+	}
+	for _, p := range slices.Backward(how.Permissions) {
+		if p.Covers(a.Permissions) {
+			chosen = p
+		}
+	}
+	return chosen
 }
 
 // entersDatabase tells whether the engine itself must work inside the target.

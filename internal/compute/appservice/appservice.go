@@ -9,9 +9,9 @@ package appservice
 
 import (
 	"strings"
-	"time"
 
 	"github.com/patchbay/patchbay/internal/arm/id"
+	"github.com/patchbay/patchbay/internal/compute/identity"
 	"github.com/patchbay/patchbay/internal/connection"
 )
 
@@ -25,22 +25,8 @@ func resourceType(source string) string {
 	return "Microsoft.Web/sites"
 }
 
-// Patience bounds the wait for an identity's principal to show up. Zero members
-// take the defaults.
-type Patience struct {
-	Limit time.Duration // default 60 s
-	Pause time.Duration // default 1 s
-}
-
-func (p Patience) orDefault() Patience {
-	if p.Limit <= 0 {
-		p.Limit = 60 * time.Second
-	}
-	if p.Pause <= 0 {
-		p.Pause = time.Second
-	}
-	return p
-}
+// Patience bounds the wait for an identity's principal to show up.
+type Patience = identity.Patience
 
 func fold(name string) string { return strings.ToLower(name) }
 

@@ -3,7 +3,9 @@ package appservice
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/patchbay/patchbay/internal/arm"
@@ -199,7 +201,23 @@ func (d *Setting) Write(ctx context.Context, b any, changes []plan.Change) ([]co
 	for n, c := range changes {
 		states[n] = d.State(after, c.Facet)
 	}
+	if !maps.Equal(before.values, after.values) && slices.ContainsFunc(changes, readsTriggers) {
+		states[0].Why = d.syncTriggers(ctx, site)
+	}
 	return states, nil
+}
+
+func readsTriggers(c plan.Change) bool { return c.Facet.Want[connection.AttrTriggers].Text != "" }
+
+// syncTriggers has the platform read a function app's triggers anew: it scales the app by
+// what it knows of them. The settings are written either way, so a refusal is only told.
+func (d *Setting) syncTriggers(ctx context.Context, site string) string {
+	err := d.arm.Post(ctx, site+"/syncfunctiontriggers", apiVersion, nil, nil)
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf("the settings are written, but the platform did not read the triggers of %s anew (%v): restart the app, or run az rest --method post --url %s/syncfunctiontriggers?api-version=%s",
+		site[strings.LastIndex(site, "/")+1:], err, site, apiVersion)
 }
 
 // vanished is the answer for a site that is gone: removals are done, the rest cannot be.

@@ -57,6 +57,9 @@ func (s *Sources) Source(ctx context.Context, source string) (*compute.Source, e
 	return found, nil
 }
 
+// IsFunctionApp tells function apps from other sites by ARM's kind.
+func IsFunctionApp(kind string) bool { return strings.Contains(strings.ToLower(kind), "functionapp") }
+
 // addresses joins comma-separated lists, each address once, in order.
 func addresses(lists ...string) []string {
 	var all []string

@@ -1,26 +1,35 @@
 // Package containerapp is the local cloud's Microsoft.App: environments and container
 // apps with ingress and secrets.
 //
-// Real: an app lies in an environment; a new template makes a new revision; the address
-// of an app with ingress answers over HTTPS and lets in what its address restrictions
-// say; secret values are handed out by listSecrets only, an entry without a value is
-// refused and one left out is gone; PATCH is a merge patch.
+// Real: an app lies in an environment; a new template makes a new revision, which is ready
+// later than its write has succeeded; in single mode it takes the place of the one before,
+// in multiple mode both run and weights share the traffic out; the address of an app with
+// ingress answers over HTTPS and lets in what its address restrictions say; secret values
+// are handed out by listSecrets only, an entry without a value is refused, one left out is
+// gone, one that a running revision names has to stay; a changed value reaches a revision
+// when that is started again; a secret in a vault is read with the identity it names, and a revision
+// whose secret cannot be read does not start; PATCH is a merge patch, PUT resets what it does not say.
 //
-// Not real: no container runs. Behind an address stands a page that names app, revision
-// and request instead of the image; scale, Dapr, jobs, certificates and identities are
-// documents at most.
+// Not real: images are not pulled. A container whose image starts with local/ is a program
+// of this machine, its command and args, with the container's variables and those of the
+// platform; it listens where PORT says, because there is no network of its own to have the
+// target port in. Behind any other image's address stands a page that names app, revision
+// and request. Init containers, scale, Dapr, jobs and certificates are documents at most.
 //
 // The package must never write a secret to a log or a document.
 package containerapp
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"hash/fnv"
 	"net/http"
 	"regexp"
+	"sync"
 
 	"github.com/patchbay/patchbay/internal/arm/id"
+	"github.com/patchbay/patchbay/internal/localcloud/identity"
+	"github.com/patchbay/patchbay/internal/localcloud/process"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 	"github.com/patchbay/patchbay/internal/localcloud/service"
 )
@@ -28,6 +37,7 @@ import (
 const (
 	environmentType = "Microsoft.App/managedEnvironments"
 	appType         = "Microsoft.App/containerApps"
+	revisionType    = "Microsoft.App/containerApps/revisions"
 )
 
 // apiVersions are those published for both types.
@@ -47,43 +57,69 @@ var appName = regexp.MustCompile(`^[a-z]([a-z0-9]|-[a-z0-9]){0,30}[a-z0-9]$`)
 // Provider serves the namespace; make one with New.
 type Provider struct {
 	cloud        provider.Cloud
+	identities   *identity.Identities
 	environments *service.Accounts
-	apps         *service.Accounts
 	endpoints    *service.Set
+	runner       *process.Runner
+	tokens       *process.Tokens
+	vaults       *process.Vaults
+
+	watching sync.WaitGroup // what waits for revisions to be ready
+	closing  context.Context
+	end      context.CancelFunc
+
+	mu    sync.Mutex     // held while an app or its revisions are read and written back
+	ports map[string]int // where the program of a revision listens, by folded id
+	turn  uint64         // counts requests, to share them out by weight
 }
 
-// New makes the provider. It starts nothing; Resume does, and so do writes.
-func New(cloud provider.Cloud) provider.Provider {
-	p := &Provider{cloud: cloud}
-	p.endpoints = service.NewSet(cloud, func(resourceID string) http.Handler { return &front{cloud, resourceID} })
-	none := func() map[string]any { return map[string]any{} }
+// New makes the provider and opens the endpoint that its apps get tokens from.
+func New(cloud provider.Cloud, identities *identity.Identities) (*Provider, error) {
+	p := &Provider{cloud: cloud, identities: identities, runner: process.NewRunner(cloud.Logf), vaults: process.NewVaults(cloud), ports: map[string]int{}}
+	p.closing, p.end = context.WithCancel(context.Background())
+	p.endpoints = service.NewSet(cloud, func(resourceID string) http.Handler { return &front{p, resourceID} })
 	p.environments = service.NewAccounts(cloud, service.Kind{
-		Type: environmentType, Platform: environmentPlatform, Defaults: none,
+		Type: environmentType, Platform: environmentPlatform, Defaults: func() map[string]any { return map[string]any{} },
 		Check: func(provider.Document) error { return nil }, Fill: p.fillEnvironment,
 	}, nil)
-	p.apps = service.NewAccounts(cloud, service.Kind{
-		Type: appType, Platform: appPlatform, Defaults: none, Check: p.check, Secrets: secrets, Derive: derive,
-		Fill: func(provider.Document, *service.Endpoint) map[string]any {
-			return map[string]any{"runningStatus": "Running"}
-		},
-	}, p.endpoints)
-	return p
+	var err error
+	p.tokens, err = process.NewTokens(p.tokenFor, cloud.Logf)
+	return p, err
 }
 
 // Types implements provider.Provider.
 func (p *Provider) Types() []provider.Type {
 	environment := p.environments.Type(apiVersions, nil)
 	environment.Delete = p.deleteEnvironment
-	return []provider.Type{environment, p.apps.Type(apiVersions, map[string]provider.Action{
+	app := provider.Type{Name: appType, APIVersions: apiVersions, Put: p.putApp, Patch: p.patchApp, Delete: p.deleteApp, Actions: map[string]provider.Action{
 		"listsecrets": {Handle: p.listSecrets, Right: appType + "/listSecrets/action"},
-	})}
+		"start":       {Handle: p.startApp}, "stop": {Handle: p.stopApp},
+	}}
+	revision := provider.Type{Name: revisionType, APIVersions: apiVersions, Actions: map[string]provider.Action{
+		"activate": {Handle: p.activate}, "deactivate": {Handle: p.deactivate}, "restart": {Handle: p.restart},
+	}}
+	return []provider.Type{environment, app, revision}
 }
 
-// Resume implements provider.Provider: it opens every app's address again.
-func (p *Provider) Resume(ctx context.Context) error { return p.endpoints.Resume(ctx, appType) }
+// Resume implements provider.Provider: it opens every app's address again, finishes
+// writes that were cut off and starts the programs of active revisions.
+func (p *Provider) Resume(ctx context.Context) error {
+	err := p.endpoints.Resume(ctx, appType)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, doc := range p.cloud.Store().Under("", appType) {
+		p.resume(provider.Text(doc, "id"))
+	}
+	return err
+}
 
 // Close implements provider.Provider.
-func (p *Provider) Close() error { return p.endpoints.Close() }
+func (p *Provider) Close() error {
+	p.end()
+	p.watching.Wait()
+	p.runner.Close()
+	return errors.Join(p.tokens.Close(), p.endpoints.Close())
+}
 
 func (p *Provider) fillEnvironment(doc provider.Document, _ *service.Endpoint) map[string]any {
 	address := p.cloud.Address(provider.Text(doc, "id"))
@@ -100,42 +136,10 @@ func (p *Provider) deleteEnvironment(ctx context.Context, r *provider.Request) (
 	return p.environments.Delete(ctx, r)
 }
 
-// check judges an app.
-func (p *Provider) check(doc provider.Document) error {
-	if !appName.MatchString(provider.Text(doc, "name")) {
-		return provider.BadRequest("ContainerAppInvalidName", "The name of a container app has 2 to 32 lower case letters, digits and single hyphens, starts with a letter and ends with a letter or digit.")
-	}
-	properties := doc["properties"].(map[string]any)
-	if environment := provider.Text(properties, "environmentId"); environment != "" {
-		properties["managedEnvironmentId"] = environment
-	}
-	environment := provider.Text(properties, "managedEnvironmentId")
-	if _, exists := p.cloud.Store().Get(environment); environment == "" || !exists {
-		return provider.BadRequest("InvalidRequestParameterWithDetails", "The environment '"+environment+"' does not exist.")
-	}
-	containers, _ := provider.At(properties, "template", "containers").([]any)
-	if len(containers) == 0 {
-		return provider.BadRequest("ContainerAppContainersRequired", "The template needs at least one container.")
-	}
-	for _, c := range containers {
-		if m, _ := c.(map[string]any); provider.Text(m, "name") == "" || provider.Text(m, "image") == "" {
-			return provider.BadRequest("ContainerAppContainersRequired", "A container needs a name and an image.")
-		}
-	}
-	if err := checkIngress(properties); err != nil {
-		return err
-	}
-	return nil
+func fault(status int, code, format string, args ...any) *provider.Fault {
+	return &provider.Fault{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// derive writes the revision of the template, and the address of the ingress.
-func derive(doc provider.Document, e *service.Endpoint) {
-	properties := doc["properties"].(map[string]any)
-	hash := fnv.New32a()
-	fmt.Fprintf(hash, "%v", properties["template"]) // maps print in the order of their keys
-	revision := fmt.Sprintf("%s--%07x", provider.Text(doc, "name"), hash.Sum32()&0xfffffff)
-	properties["latestRevisionName"], properties["latestReadyRevisionName"] = revision, revision
-	if ingress, _ := provider.At(properties, "configuration", "ingress").(map[string]any); ingress != nil {
-		ingress["fqdn"] = e.Host()
-	}
-}
+func members(v any) map[string]any { m, _ := v.(map[string]any); return m }
+
+func list(v any) []any { l, _ := v.([]any); return l }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/patchbay/patchbay/internal/localcloud/identity"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 	"github.com/patchbay/patchbay/internal/localcloud/providertest"
 )
@@ -29,7 +30,10 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, cloud: providertest.New(t)}
-	p := New(b.cloud)
+	p, err := New(b.cloud, identity.New(b.cloud, "tenant"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = p.Close() })
 	b.front = providertest.NewFront(b.cloud, p)
 	b.run("PUT", environmentID, provider.Document{"location": "westeurope", "properties": map[string]any{}})

@@ -1,9 +1,14 @@
 package containerapp
 
 import (
-	"context"
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
 
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 	"github.com/patchbay/patchbay/internal/localcloud/service"
@@ -33,22 +38,33 @@ func checkIngress(properties map[string]any) error {
 
 // front answers at an app's address.
 type front struct {
-	cloud provider.Cloud
-	id    string
+	provider *Provider
+	id       string
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP answers one request: with the program of the revision whose turn it is, or
+// with a page that names the revision.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	doc, ok := f.cloud.Store().Get(f.id)
-	ingress, _ := provider.At(doc, "properties", "configuration", "ingress").(map[string]any)
-	switch external, _ := ingress["external"].(bool); {
-	case !ok || ingress == nil || !external:
+	doc, ok := f.provider.cloud.Store().Get(f.id)
+	ingress := members(provider.At(doc, "properties", "configuration", "ingress"))
+	external, _ := ingress["external"].(bool)
+	stopped := provider.Text(doc, "properties", "runningStatus") == stopped
+	switch revision := f.provider.next(doc); {
+	case !ok || ingress == nil || !external || stopped:
 		http.Error(w, "Error 404 - This Container App is stopped or does not exist.", http.StatusNotFound)
 	case !admits(ingress, r):
 		http.Error(w, "RBAC: access denied", http.StatusForbidden)
+	case revision == "":
+		http.Error(w, "upstream connect error or disconnect/reset before headers", http.StatusServiceUnavailable)
 	default:
+		if port := f.provider.port(f.id, revision); port != 0 {
+			to := &url.URL{Scheme: "http", Host: net.JoinHostPort(outbound, strconv.Itoa(port))}
+			proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to); p.SetXForwarded() }, ErrorLog: log.New(io.Discard, "", 0)}
+			proxy.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintf(w, "%s %s\napp %s\nrevision %s\n", r.Method, r.URL.Path, provider.Text(doc, "name"), provider.Text(doc, "properties", "latestRevisionName"))
+		fmt.Fprintf(w, "%s %s\napp %s\nrevision %s\n", r.Method, r.URL.Path, provider.Text(doc, "name"), revision)
 	}
 }
 
@@ -67,45 +83,50 @@ func admits(ingress map[string]any, r *http.Request) bool {
 	return open
 }
 
-// secrets takes the values out of an app's secrets. An entry without a value and
-// without an address in a vault is refused: values are not kept across writes.
-func secrets(body, next provider.Document) (map[string]string, bool, error) {
-	given, ok := provider.At(body, "properties", "configuration", "secrets").([]any)
-	if !ok {
-		return nil, false, nil
+// checkTraffic judges the weights of an app whose revisions run side by side.
+func (p *Provider) checkTraffic(appID string, properties map[string]any) error {
+	traffic := list(provider.At(properties, "configuration", "ingress", "traffic"))
+	if len(traffic) == 0 || !multiple(properties) {
+		return nil
 	}
-	values, shown := map[string]string{}, []any{}
-	for _, entry := range given {
-		m, _ := entry.(map[string]any)
-		name, value, vault := provider.Text(m, "name"), provider.Text(m, "value"), provider.Text(m, "keyVaultUrl")
-		if name == "" || value == "" && vault == "" {
-			return nil, false, provider.BadRequest("ContainerAppSecretInvalid", "Invalid request: the secret '"+name+"' needs a value or a keyVaultUrl.")
+	sum := 0.0
+	for _, t := range traffic {
+		entry := members(t)
+		weight, _ := entry["weight"].(float64)
+		sum += weight
+		name := provider.Text(entry, "revisionName")
+		latest, _ := entry["latestRevision"].(bool)
+		if _, known := p.cloud.Store().Get(revisionID(appID, name)); latest == (name != "") || name != "" && !known {
+			return provider.BadRequest("ContainerAppInvalidTraffic", "Each entry of the traffic is for the latest revision or for a revision there is; '"+name+"' is none.") // mem: the code
 		}
-		entry := map[string]any{"name": name}
-		if vault != "" {
-			entry["keyVaultUrl"], entry["identity"] = vault, provider.Text(m, "identity")
-		}
-		values[name] = value
-		shown = append(shown, entry)
 	}
-	next["properties"].(map[string]any)["configuration"].(map[string]any)["secrets"] = shown
-	return values, true, nil
+	if sum != 100 {
+		return provider.BadRequest("ContainerAppInvalidTraffic", "The weights of the traffic must add up to 100.") // mem: the code
+	}
+	return nil
 }
 
-func (p *Provider) listSecrets(_ context.Context, r *provider.Request) (*provider.Answer, error) {
-	doc, exists := p.cloud.Store().Get(r.ID.String())
-	if !exists {
-		return nil, service.NotFound(r.ID.String())
+// next is the revision that the next request goes to; "" while none is ready.
+func (p *Provider) next(doc provider.Document) string {
+	properties := members(doc["properties"])
+	latest := provider.Text(properties, "latestReadyRevisionName")
+	traffic := list(provider.At(properties, "configuration", "ingress", "traffic"))
+	if !multiple(properties) || len(traffic) == 0 {
+		return latest
 	}
-	value := []any{}
-	shown, _ := provider.At(doc, "properties", "configuration", "secrets").([]any)
-	for _, entry := range shown {
-		m, _ := entry.(map[string]any)
-		out := provider.Merge(m, nil)
-		if secret := p.apps.Secret(r.ID.String(), provider.Text(m, "name")); secret != "" {
-			out["value"] = secret
+	p.mu.Lock()
+	p.turn++
+	at := float64(p.turn * 61 % 100) // every hundredth of a hundred requests once, and not in order
+	p.mu.Unlock()
+	for _, t := range traffic {
+		weight, _ := members(t)["weight"].(float64)
+		if at < weight {
+			if name := provider.Text(members(t), "revisionName"); name != "" {
+				return name
+			}
+			return latest
 		}
-		value = append(value, out)
+		at -= weight
 	}
-	return &provider.Answer{Status: http.StatusOK, Body: map[string]any{"value": value}}, nil
+	return latest
 }

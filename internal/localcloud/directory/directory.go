@@ -102,6 +102,7 @@ func (d *Directory) NewManagedIdentity(resourceID, displayName string) provider.
 func (d *Directory) NewServicePrincipal(displayName string) (p provider.Principal, secret string) {
 	raw := make([]byte, secretBytes)
 	_, _ = rand.Read(raw) // crypto/rand does not fail
+	raw[0] &= 0x7f        // none starts with a dash, which command lines take for an option
 	secret = base64.RawURLEncoding.EncodeToString(raw)
 	return d.add(provider.Principal{Kind: ServicePrincipal, DisplayName: displayName}, secret), secret
 }

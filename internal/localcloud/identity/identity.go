@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/patchbay/patchbay/internal/arm/id"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
@@ -30,6 +31,7 @@ var versions = []string{
 type Identities struct {
 	cloud  provider.Cloud
 	tenant string
+	writes sync.Mutex // held while the credentials of an identity are looked at and one is written
 }
 
 var _ provider.Provider = (*Identities)(nil)
@@ -41,6 +43,7 @@ func New(c provider.Cloud, tenant string) *Identities { return &Identities{cloud
 func (p *Identities) Types() []provider.Type {
 	return []provider.Type{
 		{Name: userType, APIVersions: versions, Put: p.put, Patch: p.put, Delete: p.remove},
+		{Name: federatedType, APIVersions: federatedVersions, Put: p.putFederated, Delete: p.removeFederated},
 		{Name: defaultType, APIVersions: versions, Extension: true, Get: p.getDefault},
 	}
 }

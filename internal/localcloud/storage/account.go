@@ -157,10 +157,20 @@ func (a *account) endpoint() string { return a.planes["blob"].endpoint() }
 // endpoints are the URLs of all services, as the account's document carries them.
 func (a *account) endpoints() map[string]any {
 	out := map[string]any{}
-	for service, p := range a.planes {
-		out[service] = p.endpoint()
+	for service := range a.planes {
+		out[service] = a.serviceEndpoint(service)
 	}
 	return out
+}
+
+// serviceEndpoint is the URL of one service. A queue's clients look for its name behind
+// the account's where the host is an address, as storage emulators have it; those of the
+// other services take the account's name from elsewhere.
+func (a *account) serviceEndpoint(service string) string {
+	if service == "queue" {
+		return a.planes[service].endpoint() + a.name + "/"
+	}
+	return a.planes[service].endpoint()
 }
 
 // ports are what is remembered of the endpoints.

@@ -115,7 +115,7 @@ func (q queuePlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (q queuePlane) answer(w http.ResponseWriter, r *http.Request) error {
-	t, err := parseQueueTarget(r.URL.EscapedPath())
+	t, err := parseQueueTarget(q.below(r.URL.EscapedPath()))
 	var op *queueOperation
 	if err == nil {
 		op, err = findQueueOperation(r, t)
@@ -138,6 +138,16 @@ func (q queuePlane) answer(w http.ResponseWriter, r *http.Request) error {
 		return errQueueNotFound
 	}
 	return op.do(q, w, r, t)
+}
+
+// below is a path without the account's name in front: a host that is an address does not
+// tell it, so clients put it there. What is signed is the path as it was sent.
+func (q queuePlane) below(path string) string {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if first == q.a.name {
+		return rest
+	}
+	return path
 }
 
 func findQueueOperation(r *http.Request, t queueTarget) (*queueOperation, error) {
@@ -166,7 +176,7 @@ func findQueueOperation(r *http.Request, t queueTarget) (*queueOperation, error)
 }
 
 func (q queuePlane) serveQueues(w http.ResponseWriter, r *http.Request, _ queueTarget) error {
-	l, err := page(r, q.a.planes["queue"].endpoint())
+	l, err := page(r, q.a.serviceEndpoint("queue"))
 	if err != nil {
 		return err
 	}

@@ -258,3 +258,32 @@ func TestServicesSurviveARestart(t *testing.T) {
 	wantTable(t, err, 0, "")
 	f.want(200, "hello", "GET", "/team/x", nil)
 }
+
+// TestQueueAddress: the told address ends in the account's name, because a host that is
+// an IP address does not tell it; without, the account answers as well. A queue may be
+// called like its account.
+func TestQueueAddress(t *testing.T) {
+	t.Parallel()
+	b := withAccount(t)
+	told := b.endpointOf("queue")
+	bare, found := strings.CutSuffix(told, "/"+name+"/")
+	if !found {
+		t.Fatalf("the endpoint is %s", told)
+	}
+	cred, err := azqueue.NewSharedKeyCredential(name, b.key(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.queues(b.key(0), "127.0.0.1").CreateQueue(b.ctx, name, nil); err != nil {
+		t.Errorf("a queue of the account's name: %v", err)
+	}
+	for _, at := range []string{told, bare + "/"} {
+		c, err := azqueue.NewServiceClientWithSharedKeyCredential(at, cred, &azqueue.ClientOptions{ClientOptions: b.options("127.0.0.1").ClientOptions})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names, err := listQueues(b, c); err != nil || len(names) != 1 || names[0] != name {
+			t.Errorf("queues at %s: %q, %v", at, names, err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/patchbay/patchbay/internal/arm/id"
+	"github.com/patchbay/patchbay/internal/localcloud/process"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 )
 
@@ -58,7 +59,7 @@ func readSiteConfig(v any) (configWish, error) {
 			w.properties[k] = v
 		}
 	}
-	if _, err := splitCommand(text(config["appCommandLine"])); err != nil {
+	if _, err := process.Split(text(config["appCommandLine"])); err != nil {
 		return w, fault(http.StatusBadRequest, "BadRequest", "The appCommandLine is invalid: %v.", err)
 	}
 	var err error

@@ -2,11 +2,8 @@ package web
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 )
-
-const basePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // connectionPrefixes are what the variable of a connection string starts with, by
 // its folded type.
@@ -31,23 +28,4 @@ func (s *Sites) connectionVariables(siteID string) map[string]string {
 		vars[prefix+name] = pair.Value
 	}
 	return vars
-}
-
-// environment lays the base, the settings and the platform's own variables over
-// each other, the last winning, and leaves out what no environment can carry.
-func environment(home string, layers ...map[string]string) []string {
-	merged := map[string]string{"PATH": basePath, "HOME": home, "LANG": "C.UTF-8"}
-	for _, layer := range layers {
-		for k, v := range layer {
-			merged[k] = v
-		}
-	}
-	var env []string
-	for k, v := range merged {
-		if k != "" && !strings.ContainsAny(k, "=\x00") && !strings.Contains(v, "\x00") {
-			env = append(env, k+"="+v)
-		}
-	}
-	slices.Sort(env)
-	return env
 }

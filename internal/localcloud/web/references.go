@@ -2,19 +2,14 @@ package web
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/patchbay/patchbay/internal/arm/id"
+	"github.com/patchbay/patchbay/internal/localcloud/process"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 )
 
@@ -28,24 +23,18 @@ const (
 	slotReferenceType = slotConfigType + "/appsettings"
 	configReferences  = "configreferences"
 
-	vaultKind       = "Microsoft.KeyVault/vaults"
-	vaultAudience   = "https://vault.azure.net"
-	vaultAPIVersion = "7.4"
-	fetchTimeout    = 5 * time.Second
-	fetchLimit      = 64 << 10
+	vaultAudience = "https://vault.azure.net"
 )
 
 // Statuses of a reference, as the service names them.
 const (
-	resolved        = "Resolved"
-	invalidSyntax   = "InvalidSyntax"
+	resolved        = process.Resolved
+	invalidSyntax   = process.InvalidSyntax
 	vaultNotFound   = "VaultNotFound"
-	secretNotFound  = "SecretNotFound"
+	secretNotFound  = process.SecretNotFound
 	versionNotFound = "SecretVersionNotFound"
-	accessDenied    = "AccessToKeyVaultDenied"
 	noIdentity      = "MSINotEnabled"
-	timedOut        = "FetchTimedOut"
-	otherReasons    = "OtherReasons"
+	otherReasons    = process.OtherReasons
 )
 
 // reference is one setting that stands for a secret.
@@ -134,7 +123,7 @@ func (s *Sites) dereference(siteID string, settings map[string]string) (out map[
 
 // lookUp asks the vault; r tells in the end how that went.
 func (s *Sites) lookUp(siteID string, r *reference) (string, bool) {
-	at, ok := s.vaultAt(r.vault)
+	at, ok := s.vaults.Find(r.vault)
 	if !ok {
 		r.status = vaultNotFound
 		return "", false
@@ -154,72 +143,12 @@ func (s *Sites) lookUp(siteID string, r *reference) (string, bool) {
 		r.status = otherReasons
 		return "", false
 	}
-	value, status, version := s.fetch(at+"secrets/"+url.PathEscape(r.secret)+"/"+url.PathEscape(r.version), token)
+	value, status, version := s.vaults.Secret(at+"secrets/"+url.PathEscape(r.secret)+"/"+url.PathEscape(r.version), token)
 	if status == secretNotFound && r.version != "" {
 		status = versionNotFound
 	}
 	r.status, r.active = status, version
 	return value, status == resolved
-}
-
-// vaultAt finds a vault's address by its name or its address; names lead nowhere else,
-// so that no token goes to a stranger.
-func (s *Sites) vaultAt(nameOrURI string) (string, bool) {
-	for _, doc := range s.cloud.Store().Under("", vaultKind) {
-		uri := provider.Text(doc, "properties", "vaultUri")
-		if strings.EqualFold(uri, nameOrURI) || strings.EqualFold(provider.Text(doc, "name"), nameOrURI) {
-			return uri, uri != ""
-		}
-	}
-	return "", false
-}
-
-// fetch gets one secret over the vault's protocol.
-func (s *Sites) fetch(uri, token string) (value, status, version string) {
-	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(uri, "/")+"?api-version="+vaultAPIVersion, nil)
-	if err != nil {
-		return "", invalidSyntax, ""
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	transport, err := s.vaultTransport()
-	if err != nil {
-		return "", otherReasons, ""
-	}
-	resp, err := transport.RoundTrip(req)
-	switch {
-	case ctx.Err() != nil:
-		return "", timedOut, ""
-	case err != nil:
-		return "", otherReasons, ""
-	}
-	defer resp.Body.Close()
-	var said struct{ ID, Value string }
-	err = json.NewDecoder(io.LimitReader(resp.Body, fetchLimit)).Decode(&said)
-	switch {
-	case resp.StatusCode == http.StatusOK && err == nil:
-		return said.Value, resolved, said.ID[strings.LastIndexByte(said.ID, '/')+1:]
-	case resp.StatusCode == http.StatusNotFound:
-		return "", secretNotFound, ""
-	case resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized:
-		return "", accessDenied, ""
-	}
-	return "", otherReasons, ""
-}
-
-// vaultTransport trusts the cloud's authority and calls out from where apps do.
-func (s *Sites) vaultTransport() (*http.Transport, error) {
-	_, _, file := s.cloud.CertFiles()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(raw)
-	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(outbound)}}
-	return &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true,
-		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}, nil
 }
 
 // referenceDocument is how ARM shows one reference; it never shows a value.

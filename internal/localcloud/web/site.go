@@ -14,6 +14,7 @@ import (
 
 	"github.com/patchbay/patchbay/internal/arm/id"
 	"github.com/patchbay/patchbay/internal/localcloud/identity"
+	"github.com/patchbay/patchbay/internal/localcloud/process"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 )
 
@@ -184,15 +185,15 @@ func (s *Sites) deleteSite(ctx context.Context, r *provider.Request) (*provider.
 			return nil, err
 		}
 	}
-	s.runner.stop(r.ID.Fold())
-	s.tokens.forget(r.ID.Fold())
+	s.runner.Stop(r.ID.Fold())
+	s.tokens.Forget(r.ID.Fold())
 	s.identities.Drop(doc["identity"])
 	s.cloud.Store().Delete(r.ID.String())
 	return &provider.Answer{Status: http.StatusOK}, nil
 }
 
 func (s *Sites) restart(_ context.Context, r *provider.Request) (*provider.Answer, error) {
-	s.runner.stop(r.ID.Fold())
+	s.runner.Stop(r.ID.Fold())
 	return &provider.Answer{Status: http.StatusOK}, s.run(r.ID.String())
 }
 
@@ -239,7 +240,7 @@ func (s *Sites) Status(name string) (Status, bool) {
 			if !strings.EqualFold(text(doc["name"]), name) {
 				continue
 			}
-			pid, starts := s.runner.state(id.Fold(docID(doc)))
+			pid, starts := s.runner.State(id.Fold(docID(doc)))
 			return Status{Name: text(doc["name"]), URL: "http://" + text(object(doc["properties"])["defaultHostName"]),
 				PID: pid, Running: pid != 0, Starts: starts, LogFile: s.logFile(docID(doc))}, true
 		}
@@ -259,21 +260,21 @@ func (s *Sites) run(siteID string) error {
 	settings, found := s.dereference(siteID, s.settings(siteID, appSettings))
 	links, _ := s.dereference(siteID, s.connectionVariables(siteID))
 	s.references.set(key, found)
-	argv, err := splitCommand(text(config["appCommandLine"]))
+	argv, err := process.Split(text(config["appCommandLine"]))
 	if err != nil {
 		return fault(http.StatusBadRequest, "BadRequest", "The appCommandLine is invalid: %v.", err)
 	}
 	if len(argv) == 0 || text(object(doc["properties"])["state"]) == "Stopped" {
-		s.runner.stop(key)
+		s.runner.Stop(key)
 		return nil
 	}
 	host := text(object(doc["properties"])["defaultHostName"])
 	_, port, _ := net.SplitHostPort(host)
 	_, _, ca := s.cloud.CertFiles()
-	platform := map[string]string{"PORT": port, "IDENTITY_ENDPOINT": s.tokens.url(), "IDENTITY_HEADER": s.tokens.header(key), "SSL_CERT_FILE": ca}
+	platform := map[string]string{"PORT": port, "IDENTITY_ENDPOINT": s.tokens.URL(), "IDENTITY_HEADER": s.tokens.Header(key), "SSL_CERT_FILE": ca}
 	block, _ := json.Marshal(doc["identity"]) // a JSON value
-	return s.runner.start(key, spec{
-		argv: argv, dir: s.dir(siteID, "home"), logFile: s.logFile(siteID), mark: string(block) + "#" + strconv.Itoa(s.generation(siteID)),
-		env: environment(s.dir(siteID, "home"), settings, links, platform),
+	return s.runner.Start(key, process.Spec{
+		Args: argv, Dir: s.dir(siteID, "home"), LogFile: s.logFile(siteID), Mark: string(block) + "#" + strconv.Itoa(s.generation(siteID)),
+		Env: process.Environment(s.dir(siteID, "home"), settings, links, platform),
 	})
 }

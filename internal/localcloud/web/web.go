@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/patchbay/patchbay/internal/localcloud/identity"
+	"github.com/patchbay/patchbay/internal/localcloud/process"
 	"github.com/patchbay/patchbay/internal/localcloud/provider"
 )
 
@@ -41,18 +42,19 @@ var versions = []string{
 type Sites struct {
 	cloud      provider.Cloud
 	identities *identity.Identities
-	runner     *runner
-	tokens     *tokenEndpoint
+	runner     *process.Runner
+	tokens     *process.Tokens
 	references *references
+	vaults     *process.Vaults
 }
 
 var _ provider.Provider = (*Sites)(nil)
 
 // New makes the provider and opens the endpoint that its apps get tokens from.
 func New(c provider.Cloud, ids *identity.Identities) (*Sites, error) {
-	s := &Sites{cloud: c, identities: ids, runner: newRunner(c.Logf), references: newReferences()}
+	s := &Sites{cloud: c, identities: ids, runner: process.NewRunner(c.Logf), references: newReferences(), vaults: process.NewVaults(c)}
 	var err error
-	s.tokens, err = newTokenEndpoint(s.tokenFor, c.Logf)
+	s.tokens, err = process.NewTokens(s.tokenFor, c.Logf)
 	return s, err
 }
 
@@ -60,7 +62,8 @@ func New(c provider.Cloud, ids *identity.Identities) (*Sites, error) {
 func (s *Sites) Types() []provider.Type {
 	siteActions := map[string]provider.Action{
 		"restart": {Handle: s.restart}, "start": {Handle: s.start}, "stop": {Handle: s.stop},
-		"publishxml": {Handle: s.publishProfile}, "syncfunctiontriggers": {Handle: noContent},
+		"publishxml": {Handle: s.publishProfile}, "syncfunctiontriggers": {Handle: s.syncTriggers},
+		"slotsswap": {Handle: s.slotsSwap}, "applyslotconfig": {Handle: s.applySlotConfig}, "resetslotconfig": {Handle: s.resetSlotConfig},
 	}
 	site := provider.Type{Name: siteType, APIVersions: versions, Put: s.putSite, Patch: s.patchSite, Delete: s.deleteSite, Actions: siteActions}
 	slot := site
@@ -80,7 +83,13 @@ func (s *Sites) Types() []provider.Type {
 	check := provider.Type{Name: nameCheckType, APIVersions: versions, Actions: map[string]provider.Action{
 		"checknameavailability": {Handle: s.checkName, Right: "Microsoft.Web/checknameavailability/action"},
 	}}
-	return []provider.Type{site, slot, config, slotConfig, reference, slotReference, plan, check}
+	host := provider.Type{Name: hostType, APIVersions: versions, Get: s.getHost, Actions: map[string]provider.Action{"listkeys": {Handle: s.hostKeys}}}
+	slotHost := host
+	slotHost.Name = slotHostType
+	functions := provider.Type{Name: functionType, APIVersions: versions}
+	slotFunctions := functions
+	slotFunctions.Name = slotFunctionType
+	return []provider.Type{host, slotHost, functions, slotFunctions, site, slot, config, slotConfig, reference, slotReference, plan, check}
 }
 
 // Resume starts the process of every site that has one.
@@ -97,8 +106,8 @@ func (s *Sites) Resume(context.Context) error {
 
 // Close stops every site's process and the token endpoint.
 func (s *Sites) Close() error {
-	s.runner.close()
-	return s.tokens.close()
+	s.runner.Close()
+	return s.tokens.Close()
 }
 
 func docID(d provider.Document) string { v, _ := d["id"].(string); return v }
@@ -109,10 +118,6 @@ func text(v any) string { t, _ := v.(string); return t }
 
 func fault(status int, code, format string, args ...any) *provider.Fault {
 	return &provider.Fault{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
-}
-
-func noContent(context.Context, *provider.Request) (*provider.Answer, error) {
-	return &provider.Answer{Status: http.StatusNoContent}, nil
 }
 
 func badParameter(name string) *provider.Fault {

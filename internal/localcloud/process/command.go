@@ -1,4 +1,4 @@
-package web
+package process
 
 import (
 	"encoding/json"
@@ -13,9 +13,9 @@ var (
 	errNUL       = errors.New("it holds a NUL character")
 )
 
-// splitCommand splits a command line into words the way a shell does, without
+// Split splits a command line into words the way a shell does, without
 // expanding anything; a JSON array of strings is taken as the words themselves.
-func splitCommand(line string) ([]string, error) {
+func Split(line string) ([]string, error) {
 	trimmed := strings.TrimSpace(line)
 	if strings.ContainsRune(trimmed, 0) {
 		return nil, errNUL
