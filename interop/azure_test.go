@@ -143,7 +143,7 @@ func (a *azure) signIn() {
 	ready := a.cloud.Ready
 	a.az("cloud", "register", "-n", "local", "--endpoint-resource-manager", ready.Endpoint)
 	a.az("cloud", "set", "-n", "local")
-	a.az("login", "--service-principal", "-u", ready.ClientID, "--password=" + ready.ClientSecret, "--tenant", ready.TenantID)
+	a.az("login", "--service-principal", "-u", ready.ClientID, "--password="+ready.ClientSecret, "--tenant", ready.TenantID)
 	a.az("account", "set", "-s", ready.SubscriptionID)
 }
 

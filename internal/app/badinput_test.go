@@ -322,7 +322,7 @@ func TestKeyOfJustTheseRights(t *testing.T) {
 			t.Errorf("%s: the fix is %q", target, fix)
 		}
 		version := g.Puts[0].Version
-		for name, rights := range map[string][]string{"wide": {"Listen", "Send"}, "ears": {"Listen"}} {
+		for name, rights := range map[string][]string{"both": {"Listen", "Send"}, "ears": {"Listen"}} {
 			g.c.arm("PUT", g.Target+"/authorizationRules/"+name, version, with("rights", rights))
 		}
 		key := g.c.arm("POST", g.Target+"/authorizationRules/ears/listKeys", version, nil).text("primaryKey")

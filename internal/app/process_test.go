@@ -8,6 +8,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/engine"
+	"github.com/patchbay/patchbay/internal/problem"
 )
 
 // machine is a person's machine with files of their own, and a cloud with targets.
@@ -126,11 +130,13 @@ func TestProcessRefused(t *testing.T) {
 	if m.read("locked.env") != "A=1\n" || m.read("x.env") != "" {
 		t.Error("something was written")
 	}
-	a := m.call("PUT", "/providers/Patchbay.Files/envFiles/"+"~tmp~pb-2dcanary.env"+"/providers/Microsoft.ServiceLinker/linkers/c1", cacheByKey(m.cloud))
-	if a.Status < 400 || a.Status >= 500 {
-		t.Errorf("a server was made to write a file: %d %s", a.Status, a.Raw)
+	for _, source := range []string{connection.FileID(connection.TypeEnvFile, m.path("server.env")), connection.FileID(connection.TypeComposeService, m.path("c.yaml"), "web")} {
+		a := m.cloud.call(m.ready.Endpoint, m.cloud.token, "PUT", source+"/providers/Microsoft.ServiceLinker/linkers/c1?api-version="+linkerVersion, cacheByKey(m.cloud))
+		if a.Status != 403 {
+			t.Errorf("a server takes a file of its machine: %d %s", a.Status, a.Raw)
+		}
 	}
-	if _, err := os.Stat("/tmp/pb-canary.env"); err == nil {
+	if m.read("server.env") != "" {
 		t.Error("the server has written a file of its machine")
 	}
 }
@@ -193,5 +199,23 @@ func TestProcessSignsIn(t *testing.T) {
 	}
 	if d := cmp.Diff(before, m.cloud.left()); d != "" {
 		t.Errorf("after the deletes: %s", d)
+	}
+}
+
+// TestServerHasNoFiles: even for a caller who may do everything everywhere, a server
+// neither reads nor writes files of its machine.
+func TestServerHasNoFiles(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x.env")
+	for _, id := range []string{connection.FileID(connection.TypeEnvFile, path), connection.FileID(connection.TypeComposeService, path, "web")} {
+		if _, err := (&station{}).readSource(t.Context(), id); !problem.Is(err, problem.SourceUnsupported) {
+			t.Errorf("%s: %v", id, err)
+		}
+		if _, err := (&station{place: place{files: true}}).readSource(t.Context(), id); problem.Is(err, problem.SourceUnsupported) {
+			t.Errorf("in a command's process %s: %v", id, err)
+		}
+	}
+	if all := (&station{}).fileDrivers(engine.Drivers{}); len(all) != 0 {
+		t.Errorf("a server has the drivers %v", all)
 	}
 }

@@ -19,7 +19,10 @@ func slots(w *world, name string, sticky []any) (site, slot string) {
 
 func (w *world) swap(path, target string) {
 	w.t.Helper()
-	w.finished(w.must(202, "POST", path+"/slotsswap", webAPI, doc{"targetSlot": target, "preserveVnet": true}))
+	op := w.finished(w.must(202, "POST", path+"/slotsswap", webAPI, doc{"targetSlot": target, "preserveVnet": true}))
+	if op["status"] != "Succeeded" {
+		w.t.Fatalf("swap: %v", op)
+	}
 }
 
 // TestSwapMovesAllButStickyNames: what is listed stays, whatever its case; all the rest goes
@@ -78,7 +81,9 @@ func TestSwapLeavesIdentities(t *testing.T) {
 	for _, one := range []string{site, slot} {
 		w.must(200, "PATCH", one, webAPI, doc{"identity": doc{"type": "SystemAssigned"}, "tags": doc{"at": one}})
 	}
-	who := func(path string) any { return at(w.must(200, "GET", path, webAPI, nil).body, "identity", "principalId") }
+	who := func(path string) any {
+		return at(w.must(200, "GET", path, webAPI, nil).body, "identity", "principalId")
+	}
 	p, b := who(site), who(slot)
 	w.swap(site, "blue")
 	if p == b || who(site) != p || who(slot) != b {

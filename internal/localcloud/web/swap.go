@@ -121,6 +121,9 @@ func exchanged(own, other map[string]string, stays func(string) bool) map[string
 
 func exchangedConfig(own, other map[string]any) map[string]any {
 	out := map[string]any{}
+	for name := range own {
+		out[name] = nil // what the other lacks is not there any more
+	}
 	for name, value := range other {
 		out[name] = value
 	}
