@@ -188,6 +188,10 @@ func yamlNode(v any, order ordering) *yaml.Node {
 		return n
 	case json.Number:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: t.String()}
+	case string:
+		if strings.ContainsAny(t, "\t\r") || t != strings.TrimSpace(t) { // a block loses such space when it is read again
+			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: t}
+		}
 	}
 	n := &yaml.Node{}
 	if err := n.Encode(v); err != nil {

@@ -93,7 +93,7 @@ func (d *Object) write(ctx context.Context, before *unstructured.Unstructured, c
 			return put(ctx, api, at, now, want)
 		case now == nil:
 			return nil, nil
-		case false:
+		case holdsMore(now):
 			return apply(ctx, api, at, now.GetResourceVersion(), object{})
 		}
 		err := remove(ctx, api, at, now)
