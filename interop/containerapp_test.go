@@ -32,7 +32,7 @@ func (a *azure) createContainerApp() {
 	}{
 		{env, object{"location": location, "properties": object{}}},
 		{a.containerApp(), object{"location": location, "properties": object{"managedEnvironmentId": env,
-			"configuration": object{"secrets": []any{object{"name": "theirs", "value": "hush"}}},
+			"configuration": object{"ingress": object{"external": true, "targetPort": 80}, "secrets": []any{object{"name": "theirs", "value": "hush"}}},
 			"template":      object{"containers": []any{container("side"), container(appContainer)}}}}},
 	} {
 		path := m.path + "?api-version=" + appsVersion
@@ -91,6 +91,13 @@ func TestContainerApp(t *testing.T) {
 	made := az("create redis", "cache", "--tg", group, "--server", cache, "--database", "0", "--secret", "--client-type", "go", "-c", appContainer)
 	equal(t, "scope", word(member(made, "scope")), appContainer)
 	az("create storage-blob", "files", "--tg", group, "--account", account, "--system-identity", "--client-type", "python", "-c", appContainer)
+	// An app may also be what another is connected to, with nothing to sign in to.
+	az("create containerapp", "self", "--tg", group, "--target-app-name", appName, "--client-type", "go", "-c", appContainer)
+	equal(t, "the endpoint's variable", a.variables(appContainer), []string{"AZURE_CONTAINERAPP_ENDPOINT", "AZURE_REDIS_CONNECTIONSTRING", "AZURE_STORAGEBLOB_RESOURCEENDPOINT", "GREETING"})
+	if list := items(member(az("list-configuration", "self"), "configurations")); len(list) != 1 || word(member(list[0], "name")) != "AZURE_CONTAINERAPP_ENDPOINT" {
+		t.Errorf("configuration of an app as target: %v", list)
+	}
+	az("delete", "self", "--yes")
 	equal(t, "the container's variables", a.variables(appContainer), []string{"AZURE_REDIS_CONNECTIONSTRING", "AZURE_STORAGEBLOB_RESOURCEENDPOINT", "GREETING"})
 	equal(t, "the other container's variables", a.variables("side"), []string{"GREETING"})
 	equal(t, "identity", word(member(a.appDocument(), "identity", "type")), "SystemAssigned")

@@ -251,9 +251,9 @@ func (d *Secret) problem(err error, f connection.Facet, attempt string) error {
 
 // Secret reads the value at an address of a vault, for a connection whose password lies
 // there already. Errors name the vault and hold no value.
-func (p DataPlane) Secret(ctx context.Context, vault, uri string) (string, error) {
+func (d DataPlane) Secret(ctx context.Context, vault, uri string) (string, error) {
 	var seen secretBundle
-	_, err := p.do(ctx, exchange{method: http.MethodGet, uri: uri + "?api-version=" + secretVersion, into: &seen})
+	_, err := d.do(ctx, exchange{method: http.MethodGet, uri: uri + "?api-version=" + secretVersion, into: &seen})
 	r, refused := err.(*refusal) //nolint:errorlint // do returns it bare
 	name := uri[strings.Index(uri, "/secrets/")+1:]
 	switch {

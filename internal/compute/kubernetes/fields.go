@@ -23,7 +23,7 @@ func owned(u *unstructured.Unstructured) object {
 			continue
 		}
 		var fields object
-		if json.Unmarshal(entry.FieldsV1.Raw, &fields) == nil {
+		if json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) == nil {
 			return extract(u.Object, fields)
 		}
 	}

@@ -130,7 +130,6 @@ func (r *reader) stringMap() map[string]string {
 // writer puts a body together.
 type writer struct{ out []byte }
 
-func (w *writer) byte(b byte) { w.out = append(w.out, b) }
 func (w *writer) short(n int) { w.out = binary.BigEndian.AppendUint16(w.out, uint16(n)) }
 func (w *writer) int(n int32) { w.out = binary.BigEndian.AppendUint32(w.out, uint32(n)) }
 func (w *writer) string(s string) {

@@ -118,8 +118,6 @@ func boolValue(b bool) []byte {
 
 func intValue(n int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
 
-func longValue(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
-
 func uuidValue(u uuid.UUID) []byte { return u[:] }
 
 func inetValue(a netip.Addr) []byte { return a.AsSlice() }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -56,7 +57,7 @@ type Front struct {
 	types      map[string]provider.Type // by folded name
 	namespaces map[string]string        // as written, by folded name
 
-	mounts     map[string]http.Handler  // further interfaces, by folded prefix of their paths
+	mounts map[string]http.Handler // further interfaces, by folded prefix of their paths
 
 	log    *requestLog
 	faults *faultList
@@ -95,6 +96,7 @@ func (f *Front) Register(p provider.Provider) error {
 
 func (f *Front) addTypes(types []provider.Type) {
 	for _, t := range types {
+		t.APIVersions = slices.Clone(t.APIVersions) // types may share one list
 		sort.Sort(sort.Reverse(sort.StringSlice(t.APIVersions)))
 		f.types[id.Fold(t.Name)] = t
 		ns, _, _ := strings.Cut(t.Name, "/")

@@ -57,7 +57,6 @@ type session struct {
 
 // request is one message of a client.
 type request struct {
-	id      any // as it came: a word, or GraphSON's pair
 	text    string
 	op      string
 	args    map[string]any

@@ -168,7 +168,9 @@ func (p *Provider) keys(s served) func(resourceID string) any {
 	return func(resourceID string) any {
 		doc, _ := p.cloud.Store().Get(resourceID)
 		keys, host := s.accounts.Keys(resourceID), provider.Text(doc, "properties", "hostName")
-		text := func(name string) string { return "Endpoint=https://" + host + ";AccessKey=" + keys[name] + ";Version=1.0;" }
+		text := func(name string) string {
+			return "Endpoint=https://" + host + ";AccessKey=" + keys[name] + ";Version=1.0;"
+		}
 		return map[string]any{"primaryKey": keys[primary], "secondaryKey": keys[secondary],
 			"primaryConnectionString": text(primary), "secondaryConnectionString": text(secondary)}
 	}
