@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/patchbay/patchbay/internal/connection"
+	"github.com/patchbay/patchbay/internal/target"
 )
 
 // local is the path of a local connection.
@@ -108,6 +113,55 @@ func TestLocalConnectionOfAPerson(t *testing.T) {
 	}
 	if d := cmp.Diff(before, c.left()); d != "" {
 		t.Errorf("after all deletes: %s", d)
+	}
+}
+
+// TestLocalConnectionOfAPersonEverywhere: every target that lets persons in lets one in,
+// tells the settings, and is as before once the connection is gone. The targets' files
+// make them. Where a wall stands, the person's address is let in, and ours is not: what
+// a validation sees from here says nothing.
+func TestLocalConnectionOfAPersonEverywhere(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	c.makeGroup()
+	s := c.newConnector().start()
+	ann := c.newPrincipal("ann", contributor, userAccessAdmin)
+	tried := 0
+	for i, f := range c.fixtures() {
+		if f.Target == "" {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			c, s := *c, *s // their failures are this test's
+			c.t, s.cloud = t, &c
+			g := f.grow(t, &c, &s, i)
+			if !slices.Contains(g.target.Offered(target.LocalAuth()), connection.AuthUserAccount) {
+				return
+			}
+			tried++
+			before, path := g.look(), c.local("p"+strconv.Itoa(i))
+			wanted := byPerson(g.Target)
+			wanted["properties"].(map[string]any)["clientType"] = g.clients(connection.AuthUserAccount)[0]
+			a := s.as(ann, "PUT", path, wanted)
+			if a.Status != http.StatusCreated {
+				t.Fatalf("PUT: %d %s", a.Status, a.Raw)
+			}
+			if op := s.await(a.Header.Get("X-Patchbay-Operation")); op.text("status") != "Succeeded" {
+				t.Fatalf("create: %s", op.Raw)
+			}
+			if settings := generated(t, s.as(ann, "POST", path+"/generateConfigurations", nil)); len(settings) == 0 {
+				t.Error("no settings are told")
+			}
+			if a := s.as(ann, "DELETE", path, nil); a.Status != http.StatusOK {
+				t.Errorf("DELETE: %d %s", a.Status, a.Raw)
+			}
+			if diff := cmp.Diff(before, g.look()); diff != "" {
+				t.Errorf("traces are left (-before +after):\n%s", diff)
+			}
+		})
+	}
+	if tried < 10 {
+		t.Errorf("only %d targets let persons in", tried)
 	}
 }
 
