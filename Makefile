@@ -36,7 +36,8 @@ help: ## List the targets and what they do
 	@echo
 	@echo 'Start with `make demo`, then `make test`.'
 
-build: ## Build bin/patchbay: one static binary, no cgo
+build: ## Read the whole catalog, then build bin/patchbay: one static binary, no cgo
+	@$(GO) test -run '^TestTheHeadIsOfTheFile$$' ./internal/catalog
 	@mkdir -p bin
 	$(BUILD) -o bin/patchbay ./cmd/patchbay
 
