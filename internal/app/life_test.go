@@ -1,6 +1,7 @@
 package app
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -48,5 +49,25 @@ func TestLifeOverHTTP(t *testing.T) {
 	}
 	if got := c.arm("GET", c.site("app1"), siteVersion, nil).text("identity", "type"); got != "" && got != "None" {
 		t.Errorf("identity after all deletes: %s", got)
+	}
+}
+
+// TestConfigurationsTellTheLibrary: where two generations of a library read different
+// settings, listConfigurations says which reads which.
+func TestConfigurationsTellTheLibrary(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	c.makeGroup()
+	c.makeSite("app1", map[string]string{})
+	c.makeAccount()
+	s := c.newConnector().start()
+	wanted := blobByIdentity(c)
+	wanted["properties"].(map[string]any)["clientType"] = "springBoot"
+	if op := s.do("PUT", s.linker("app1", "blob"), wanted); op.text("status") != "Succeeded" {
+		t.Fatalf("create: %s", op.Raw)
+	}
+	a := s.call("POST", s.linker("app1", "blob")+"/listConfigurations", nil)
+	if a.Status != 200 || !strings.Contains(string(a.Raw), "Spring Cloud Azure version 4.0 and above") {
+		t.Errorf("configurations: %d %s", a.Status, a.Raw)
 	}
 }

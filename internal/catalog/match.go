@@ -90,8 +90,8 @@ func (c *Catalog) typeUnsupported(t connection.Target) error {
 	return problem.New(problem.TargetUnsupported, t.ID, "targets of type %q are not supported; %s", t.Type, OneOf(t.Type, words))
 }
 
-// Kind is the target by which many ARM ids are told apart once the kind of the account
-// is known; without kinds it is the target itself.
+// Kind settles which of the targets of one ARM type it is once the account's kind is
+// known; a target without kinds is itself.
 func (c *Catalog) Kind(t *Target, kind string) *Target {
 	if kind == "" || len(t.Kinds) == 0 {
 		return t

@@ -73,6 +73,9 @@ type Targets interface {
 	Derive(c *connection.Connection, facts Facts, secrets connection.Secrets) ([]connection.Facet, error)
 	// Reads names the management actions that Facts needs.
 	Reads(c *connection.Connection) []Right
+	// Describe tells, by folded setting name, which generation of a library reads a setting;
+	// most need no such remark.
+	Describe(c *connection.Connection) map[string]string
 }
 
 // Finding is one item of a validation, in the order of the published item names.

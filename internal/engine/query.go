@@ -57,7 +57,16 @@ func (e *Engine) Configurations(ctx context.Context, id string) ([]Configuration
 	if err != nil {
 		return nil, err
 	}
-	return settingsIn(facets), nil
+	return e.described(c, settingsIn(facets)), nil
+}
+
+// described adds which generation of a library reads a setting.
+func (e *Engine) described(c *connection.Connection, rows []Configuration) []Configuration {
+	words := e.Targets.Describe(c)
+	for i := range rows {
+		rows[i].Description = words[strings.ToLower(rows[i].Name)]
+	}
+	return rows
 }
 
 func (e *Engine) configurationsThere(ctx context.Context, c *connection.Connection) ([]Configuration, error) {
@@ -82,7 +91,7 @@ func (e *Engine) configurationsThere(ctx context.Context, c *connection.Connecti
 		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
-	return out, nil
+	return e.described(c, out), nil
 }
 
 // Drift compares what connections need with what is there. scope is the id of a

@@ -193,6 +193,8 @@ func (catalog) Check(c *connection.Connection, given connection.Secrets) error {
 }
 func (catalog) Type(*connection.Connection) string          { return "x" }
 func (catalog) Reads(*connection.Connection) []engine.Right { return nil }
+
+func (catalog) Describe(*connection.Connection) map[string]string { return nil }
 func (k *catalog) Facts(context.Context, *connection.Connection) (engine.Facts, error) {
 	return engine.Facts{"key": connection.Hidden(k.key)}, nil
 }

@@ -169,7 +169,7 @@ func bearsSecret(auth string) bool {
 	return byKey(auth) || auth == connection.AuthServicePrincipalSecret || auth == connection.AuthServicePrincipalCertificate
 }
 
-// secretSlots are the auth types for which a person gives a secret, and which one.
+// secretSlot tells which secret a person has to give, if any.
 func secretSlot(c *connection.Connection, t *catalog.Target) (slot string, needed bool) {
 	a := c.Properties.Auth
 	switch {
